@@ -1,0 +1,261 @@
+// Package call says what a call is: its ID, its records, the marks on its timeline, the entries of the device's ledger
+// that speak of it, and the receipt that releases it. It holds types and their text forms, and no behaviour.
+package call
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Grade says how far a wall clock can be believed.
+type Grade string
+
+// The grades, from the worst.
+const (
+	GradeNone Grade = "none" // a board without a clock that nobody has set
+	GradeRTC  Grade = "rtc"  // from a real-time clock, not confirmed since boot
+	GradeNTP  Grade = "ntp"  // synchronised since boot
+)
+
+// Anchor ties a moment of this boot to wall time as it was believed then. It is never corrected: a clock correction is
+// an entry of its own.
+type Anchor struct {
+	BootID   string        `json:"boot"`      // /proc/sys/kernel/random/boot_id
+	BootTime time.Duration `json:"boot_time"` // CLOCK_BOOTTIME, nanoseconds since boot
+	Wall     time.Time     `json:"wall"`      // UTC
+	Grade    Grade         `json:"grade"`
+}
+
+// Codec is how a call's audio is encoded.
+type Codec string
+
+// The codecs.
+const (
+	Opus Codec = "opus"
+	MP3  Codec = "mp3"
+	FLAC Codec = "flac"
+)
+
+// Header is what a call's file begins with, all of it known when the call begins.
+type Header struct {
+	Version       int      `json:"v"` // of the call file's format: 0, in clear
+	Call          ID       `json:"call"`
+	Device        DeviceID `json:"device"`
+	Epoch         Epoch    `json:"epoch"`
+	Number        uint64   `json:"number"` // of the call's begin entry
+	Line          string   `json:"line"`
+	Codec         Codec    `json:"codec"`
+	Channels      int      `json:"channels"`        // of the media: 1, or 2 where both sides are kept apart
+	Sides         []string `json:"sides,omitempty"` // what the channels are: agent, caller
+	Rate          int      `json:"rate"`            // of the positions: frames a second of the line
+	Anchor        Anchor   `json:"anchor"`          // of position 0
+	ConsentPolicy string   `json:"consent_policy,omitempty"`
+}
+
+// Kind is what a record of the ring holds.
+type Kind uint8
+
+// The kinds. Those of a call make up its call file, in this order but for chunks and marks, which stand as they
+// happened.
+const (
+	KindHeader Kind = 1 // a call's Header
+	KindKey    Kind = 2 // the call key, wrapped
+	KindChunk  Kind = 3 // media
+	KindMark   Kind = 4 // a Mark
+	KindEnd    Kind = 5 // an End: nothing of the call follows
+
+	// The rest belong to the ring and are never part of a call file.
+	KindEntry Kind = 16 // an entry of the ledger, as signed; Number is the entry's
+	KindNote  Kind = 17 // what the ring itself has to remember: receipts, releases, parked calls
+)
+
+// InFile says whether a record is part of its call's file.
+func (k Kind) InFile() bool { return k >= KindHeader && k <= KindEnd }
+
+// Record is what the ring stores. To the ring Data is opaque.
+type Record struct {
+	Call   ID // zero where the record is of no call
+	Kind   Kind
+	Number uint32 // of the record within its call, from 0 (the header); entries have their own numbers
+	Data   []byte // as it stands in the call file
+}
+
+// End closes a call file.
+type End struct {
+	Reason    Reason `json:"reason"`
+	Frames    int64  `json:"frames"`  // length of the call at the line's rate, gaps included
+	Gaps      []Gap  `json:"gaps"`    // never null
+	Records   uint32 `json:"records"` // in the file, this one included
+	Recovered bool   `json:"recovered,omitempty"`
+}
+
+// Gap is a stretch of the timeline for which there is no audio: the media holds silence there.
+type Gap struct {
+	Position int64  `json:"position"` // first frame
+	Frames   int64  `json:"frames"`
+	Cause    string `json:"cause"` // overrun, card lost, ring overflow
+}
+
+// Causes of gaps.
+const (
+	CauseOverrun  = "overrun"
+	CauseCardLost = "card lost"
+	CauseOverflow = "ring overflow"
+)
+
+// Reason is why a call began or ended.
+type Reason string
+
+// Why a call began.
+const (
+	BeganVoice     Reason = "voice"
+	BeganOffHook   Reason = "off-hook"
+	BeganRing      Reason = "ring"
+	BeganContinued Reason = "continued" // the part after one that ended with EndedLongest
+)
+
+// Why a call ended.
+const (
+	EndedSilence   Reason = "silence"
+	EndedOnHook    Reason = "on-hook"
+	EndedTone      Reason = "busy or dial tone"
+	EndedLongest   Reason = "longest length"
+	EndedCardLost  Reason = "card lost"
+	EndedStopped   Reason = "recorder stopped"
+	EndedPowerLost Reason = "power lost"
+)
+
+// MarkKind is what a mark tells of.
+type MarkKind string
+
+// The marks.
+const (
+	MarkDigits   MarkKind = "digits"    // Value: the digits, 0-9 * # A-D
+	MarkCallerID MarkKind = "caller-id" // Value: as line/callerid gives it
+	MarkHook     MarkKind = "hook"      // Value: off-hook, on-hook
+	MarkTone     MarkKind = "tone"      // Value: dial, ring-back, busy, reorder
+	MarkConsent  MarkKind = "consent"
+	MarkPause    MarkKind = "pause"
+	MarkGap      MarkKind = "gap"   // Value: the cause; Frames: its length
+	MarkVoice    MarkKind = "voice" // speech was first heard
+)
+
+// Mark is something at a point of a call's timeline. Marks are the only place for what identifies a person.
+type Mark struct {
+	Kind     MarkKind `json:"kind"`
+	Position int64    `json:"position"` // frames from the beginning of the call
+	Frames   int64    `json:"frames,omitempty"`
+	Value    string   `json:"value,omitempty"`
+}
+
+// EventKind is what happened on a line.
+type EventKind uint8
+
+// The events of a line.
+const (
+	EventBegan EventKind = iota + 1
+	EventMark
+	EventEnded
+)
+
+// Event is what the detectors of a line say. Positions count the line's frames since its detectors were made.
+type Event struct {
+	Kind EventKind
+
+	// Position is where it happened, which may be before the period that made it known: a call begins at its
+	// pre-roll, and ends where the silence began that ended it (plus the tail that is kept).
+	Position int64
+
+	Reason Reason // EventBegan, EventEnded
+	Mark   Mark   // EventMark; its own Position is the event's and is made relative to the call by the recorder
+}
+
+// EntryType is what an entry of the ledger says.
+type EntryType string
+
+// The types of entries.
+const (
+	EntryEpoch     EntryType = "epoch"     // a ring was made; Epoch of the one before, where it is known
+	EntryBegin     EntryType = "begin"     // a call began
+	EntryEnd       EntryType = "end"       // a call ended: its manifest
+	EntryGap       EntryType = "gap"       // audio was lost outside a call
+	EntryTombstone EntryType = "tombstone" // a call was given up before it was delivered
+)
+
+// Entry is one numbered line of a device's ledger. On the card and on the wire it is the payload of a compact JWS
+// (RFC 7515), whose exact bytes are kept; in version 0 its alg is none.
+type Entry struct {
+	Version  int       `json:"v"`
+	Type     EntryType `json:"type"`
+	Device   DeviceID  `json:"device"`
+	Epoch    Epoch     `json:"epoch"`
+	Number   uint64    `json:"number"`         // from 1, gapless within the epoch
+	Previous string    `json:"prev,omitempty"` // SHA-256, in hex, of the JWS before; none at number 1
+	Anchor   Anchor    `json:"at"`
+
+	Call     *ID       `json:"call,omitempty"`     // begin, end, tombstone
+	Line     string    `json:"line,omitempty"`     // begin, end, gap
+	Reason   Reason    `json:"reason,omitempty"`   // begin, tombstone
+	Manifest *Manifest `json:"manifest,omitempty"` // end
+	Gap      *Gap      `json:"gap,omitempty"`      // gap
+	LastEnd  *Seq      `json:"last_end,omitempty"` // epoch: the last entry known of the epoch before; nil: not known
+}
+
+// Seq names an entry of a device.
+type Seq struct {
+	Epoch  Epoch  `json:"epoch"`
+	Number uint64 `json:"number"`
+}
+
+// Manifest is what an end entry says of its call. It holds nothing that identifies a person.
+type Manifest struct {
+	Began     Reason  `json:"began"`
+	Ended     Reason  `json:"ended"`
+	Anchor    Anchor  `json:"anchor"`   // of the call's position 0
+	Duration  float64 `json:"duration"` // seconds
+	Frames    int64   `json:"frames"`
+	Rate      int     `json:"rate"`
+	Codec     Codec   `json:"codec"`
+	Channels  int     `json:"channels"`
+	Gaps      []Gap   `json:"gaps"`
+	Size      int64   `json:"size"`   // of the call file, bytes
+	SHA256    string  `json:"sha256"` // of the call file, hex
+	Recovered bool    `json:"recovered,omitempty"`
+	Software  string  `json:"software"`
+}
+
+// SignedEntry is an entry with the exact bytes that stand for it on the card and on the wire.
+type SignedEntry struct {
+	Entry
+	JWS []byte `json:"-"`
+}
+
+// MarshalJSON of a SignedEntry is the entry's own.
+func (s SignedEntry) MarshalJSON() ([]byte, error) { return json.Marshal(s.Entry) }
+
+// Receipt is headquarters' word that a call, or a range of entries, is durable there. On the wire it is a compact JWS
+// signed with headquarters' receipt key (EdDSA); only that releases anything on the recorder.
+type Receipt struct {
+	Device DeviceID  `json:"device"`
+	Time   time.Time `json:"time"`
+
+	// Of a call:
+	Call   *ID    `json:"call,omitempty"`
+	Size   int64  `json:"size,omitempty"`
+	SHA256 string `json:"sha256,omitempty"`
+
+	// Of entries: all from First to Last of Epoch.
+	Epoch Epoch  `json:"epoch,omitempty"`
+	First uint64 `json:"first,omitempty"`
+	Last  uint64 `json:"last,omitempty"`
+}
+
+// Stored is a call as the ring has it.
+type Stored struct {
+	Header   Header
+	Size     int64     // of its call file, as far as it is synced
+	Ended    bool      // the call file is whole
+	Manifest *Manifest // of an ended call whose end entry is stored
+	Receipt  bool      // headquarters has it
+	Parked   string    // why headquarters refused it; empty where it did not
+}

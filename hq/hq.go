@@ -1,0 +1,93 @@
+// Package hq holds what headquarters speaks of: recorders, calls, users, and the questions asked of the library. The
+// folders below it each do one job on these types and do not know each other; hq/service ties them together.
+package hq
+
+import (
+	"errors"
+	"time"
+
+	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/wire"
+)
+
+// Errors that callers tell apart.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrRefused  = errors.New("refused") // this will not be accepted, however often it is sent
+)
+
+// Recorder is a device that headquarters made an identity for.
+type Recorder struct {
+	Device call.DeviceID
+	Site   string // the office, as people there call it
+	Added  time.Time
+	Seen   time.Time    // the last message; zero: never
+	Via    string       // https or mqtt, of the last message
+	Status *wire.Status // the last one; nil: none yet
+}
+
+// Stage is how much of a call has arrived.
+type Stage string
+
+// The stages, in order.
+const (
+	StageBegan   Stage = "began"   // its begin entry
+	StageEnded   Stage = "ended"   // its manifest: the media is on its way
+	StageDurable Stage = "durable" // its call file: receipted
+)
+
+// Call is a line of the library.
+type Call struct {
+	ID        call.ID
+	Device    call.DeviceID
+	Site      string
+	Line      string
+	Number    uint64 // of its begin entry
+	Stage     Stage
+	Began     time.Time // UTC, as the recorder believed
+	Grade     call.Grade
+	Duration  time.Duration
+	BeganBy   call.Reason
+	EndedBy   call.Reason
+	Codec     call.Codec
+	Channels  int
+	Sides     []string
+	Rate      int
+	Gaps      []call.Gap
+	Recovered bool
+	Size      int64 // of the call file
+	SHA256    string
+	Received  time.Time // when it became durable
+	Via       string    // https or mqtt
+}
+
+// Query asks for calls, newest first.
+type Query struct {
+	Text   string    // in site, line, device or call ID
+	Site   string    // exactly; empty: all
+	Line   string    // exactly; empty: all
+	From   time.Time // began at or after; zero: no bound
+	To     time.Time // began before; zero: no bound
+	Before *Cursor   // only calls after this one in the list
+	Limit  int       // at most; 0: 50
+}
+
+// Cursor is a place in the list.
+type Cursor struct {
+	Began time.Time
+	ID    call.ID
+}
+
+// User may log in to the web pages.
+type User struct {
+	Name     string
+	Password string // argon2id, in PHC string form
+	Added    time.Time
+}
+
+// Session is a login. Only the SHA-256 of its token is kept.
+type Session struct {
+	TokenSHA256 string
+	User        string
+	Expires     time.Time
+}
