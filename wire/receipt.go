@@ -31,7 +31,7 @@ func SignReceipt(key ed25519.PrivateKey, r call.Receipt) (string, error) {
 // VerifyReceipt checks the signature and gives the receipt. Whether it speaks of the right device, call, size and hash
 // is for the caller to check.
 func VerifyReceipt(key ed25519.PublicKey, jws string) (call.Receipt, error) {
-	signed, err := jose.ParseSigned(jws, []jose.SignatureAlgorithm{jose.EdDSA})
+	signed, err := jose.ParseSignedCompact(jws, []jose.SignatureAlgorithm{jose.EdDSA})
 	if err != nil {
 		return call.Receipt{}, fmt.Errorf("receipt: %w", err)
 	}

@@ -1,0 +1,100 @@
+# Linekeeper. `make run` shows it working; `make test` tests it; `make help` lists the rest.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+GOFLAGS   += -trimpath
+BUILD     := CGO_ENABLED=1 go build $(GOFLAGS) -ldflags '$(LDFLAGS)'
+PROGRAMS  := ./cmd/linekeeper ./cmd/linekeeper-hq
+LINT      := $(CURDIR)/.cache/bin/golangci-lint
+LINT_VERSION := v2.15.0
+INPUT     ?=
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
+
+.PHONY: run
+run: ## headquarters and one recorder beside each other, on a simulated line (INPUT=plughw:... for a real card)
+	@lab/need.sh build assets run
+	@$(MAKE) --no-print-directory build
+	@$(BUILD) -o bin/demo ./lab/demo
+	@exec bin/demo -input '$(INPUT)'
+
+.PHONY: test
+test: ## unit and table tests: no hardware, no root, no network
+	@lab/need.sh build
+	go test -race -shuffle=on ./...
+
+.PHONY: deps
+deps: ## install what every target needs (as root, or with sudo)
+	lab/need.sh build assets run e2e bench arm64 lint
+	go mod download
+	$(MAKE) --no-print-directory assets $(LINT) lab/browser/node_modules/.installed
+
+.PHONY: build
+build: assets ## both programs, into bin/
+	@lab/need.sh build
+	@mkdir -p bin
+	@$(BUILD) -o bin/ $(PROGRAMS)
+
+.PHONY: build-arm64
+build-arm64: assets ## both programs for arm64, into bin/arm64/
+	@lab/need.sh build arm64
+	@mkdir -p bin/arm64
+	GOARCH=arm64 CC=aarch64-linux-gnu-gcc PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig \
+		$(BUILD) -o bin/arm64/ $(PROGRAMS)
+
+# The web pages' assets come from npm and are built again when their sources change.
+WEB := hq/web
+.PHONY: assets
+assets: $(WEB)/assets/dist/.built ## the web pages' scripts and styles, into hq/web/assets/dist/
+$(WEB)/assets/dist/.built: $(WEB)/package.json $(WEB)/package-lock.json $(wildcard $(WEB)/assets/src/* $(WEB)/*.mjs)
+	@lab/need.sh assets
+	@echo "building web assets (npm)"
+	@cd $(WEB) && npm ci --silent && npm run --silent build
+	@touch $@
+
+lab/browser/node_modules/.installed: lab/browser/package.json lab/browser/package-lock.json
+	cd lab/browser && npm ci --silent
+	@touch $@
+
+.PHONY: e2e
+e2e: build lab/browser/node_modules/.installed ## both programs, real ALSA capture, real brokers, the pages in a browser
+	@lab/need.sh build e2e
+	go test -tags e2e -count 1 -timeout 20m ./lab/... ./capture/...
+
+.PHONY: test-arm64
+test-arm64: build-arm64 ## replay with the arm64 build under qemu-user
+	go test -tags arm64 -count 1 -timeout 10m -run ARM64 ./lab/e2e
+
+.PHONY: lint
+lint: $(LINT) ## formatting, vet, the table of rooms, shell scripts, systemd units
+	@lab/need.sh build lint
+	$(LINT) run ./...
+	$(LINT) run --build-tags e2e,arm64 ./lab/... ./capture/...
+	shellcheck lab/*.sh .ci/run
+	systemd/verify.sh
+$(LINT):
+	@mkdir -p $(@D)
+	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+.PHONY: fmt
+fmt: $(LINT) ## format everything
+	$(LINT) fmt
+
+FUZZTIME ?= 20s
+.PHONY: fuzz
+fuzz: ## every fuzzer for FUZZTIME (default 20s) each
+	@lab/need.sh build
+	@lab/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: build ## speed, memory and bytes beside bare libopus and arecord | opusenc
+	@lab/need.sh build bench
+	go run ./lab/bench
+
+.PHONY: clean
+clean: ## remove what was built (run/, where make run keeps its state, stays)
+	rm -rf bin .cache hq/web/node_modules hq/web/assets/dist/* lab/browser/node_modules
