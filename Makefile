@@ -74,7 +74,7 @@ lint: $(LINT) ## formatting, vet, the table of rooms, shell scripts, systemd uni
 	@lab/need.sh build lint
 	$(LINT) run ./...
 	$(LINT) run --build-tags e2e,arm64 ./lab/... ./capture/...
-	shellcheck lab/*.sh .ci/run
+	shellcheck lab/*.sh systemd/*.sh .ci/run
 	systemd/verify.sh
 $(LINT):
 	@mkdir -p $(@D)

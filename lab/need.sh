@@ -14,7 +14,7 @@ packages_of() {
 	e2e) printf '%s\n' libasound2-dev asterisk-core-sounds-en-wav asterisk-core-sounds-fr-wav mosquitto chromium ;;
 	bench) printf '%s\n' alsa-utils opus-tools libasound2-dev asterisk-core-sounds-en-wav ffmpeg ;;
 	arm64) printf '%s\n' gcc-aarch64-linux-gnu libc6-dev-arm64-cross libopus-dev:arm64 libmp3lame-dev:arm64 qemu-user asterisk-core-sounds-en-wav ;;
-	lint) printf '%s\n' shellcheck systemd systemd-sysv ;;
+	lint) printf '%s\n' shellcheck systemd ;;
 	*)
 		echo "lab/need.sh: no set named $1" >&2
 		exit 2
