@@ -43,6 +43,7 @@ type Header struct {
 	Device        DeviceID `json:"device"`
 	Epoch         Epoch    `json:"epoch"`
 	Number        uint64   `json:"number"` // of the call's begin entry
+	Began         Reason   `json:"began,omitempty"` // why; so that an interrupted call keeps it
 	Line          string   `json:"line"`
 	Codec         Codec    `json:"codec"`
 	Channels      int      `json:"channels"`        // of the media: 1, or 2 where both sides are kept apart
@@ -121,6 +122,7 @@ const (
 	EndedTone      Reason = "busy or dial tone"
 	EndedLongest   Reason = "longest length"
 	EndedCardLost  Reason = "card lost"
+	EndedRingFull  Reason = "ring full"
 	EndedStopped   Reason = "recorder stopped"
 	EndedPowerLost Reason = "power lost"
 )
