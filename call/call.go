@@ -42,7 +42,7 @@ type Header struct {
 	Call          ID       `json:"call"`
 	Device        DeviceID `json:"device"`
 	Epoch         Epoch    `json:"epoch"`
-	Number        uint64   `json:"number"` // of the call's begin entry
+	Number        uint64   `json:"number"`          // of the call's begin entry
 	Began         Reason   `json:"began,omitempty"` // why; so that an interrupted call keeps it
 	Line          string   `json:"line"`
 	Codec         Codec    `json:"codec"`
