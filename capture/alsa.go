@@ -1,0 +1,208 @@
+package capture
+
+// #cgo LDFLAGS: -ldl
+// #include "alsalib.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/gen2brain/malgo"
+	"golang.org/x/sys/unix"
+
+	"github.com/linekeeper/linekeeper/pcm"
+)
+
+const (
+	maxDeviceName = len(malgo.DeviceID{}) - 1
+	closeDeadline = 3 * time.Second
+)
+
+// bootTime is CLOCK_BOOTTIME: it counts on while the machine sleeps, and nobody sets it.
+func bootTime() time.Duration {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // never fails with a clock that exists
+	return time.Duration(t.Nano())
+}
+
+// alsaOpener opens one device through miniaudio, again and again. Its context is made once and lives as long as the
+// program: each one that malgo makes leaks a little, and a device that does not close goes on using it.
+type alsaOpener struct {
+	cfg     Config
+	id      *malgo.DeviceID // on its own, so that it can be pinned
+	context *malgo.AllocatedContext
+}
+
+// alsaDevice is a device that was opened. Its log and data callbacks come from miniaudio's thread.
+type alsaDevice struct {
+	context *malgo.AllocatedContext
+	dev     *malgo.Device
+	audio   *queue
+	native  conversion
+	gone    chan struct{}
+	isGone  sync.Once
+	opening atomic.Bool
+}
+
+// conversion is what miniaudio says that it makes of the card's audio; anything but the same is a fault of ours.
+type conversion struct {
+	rate, rateGiven, channels, channelsGiven int
+}
+
+func (c conversion) isNone() bool { return c.rate == c.rateGiven && c.channels == c.channelsGiven }
+
+func (o *alsaOpener) open() (device, error) {
+	// ALSA's messages are kept for each thread.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if C.alsa_listen() == 0 {
+		return nil, errors.New("open sound card: ALSA's library libasound.so.2 is missing; install it with: apt-get install libasound2")
+	}
+	C.alsa_forget()
+	if o.context == nil {
+		ctx, err := malgo.InitContext([]malgo.Backend{malgo.BackendAlsa}, malgo.ContextConfig{}, nil)
+		if err != nil {
+			return nil, fmt.Errorf("start ALSA: %w", err)
+		}
+		o.context, o.id = ctx, new(malgo.DeviceID)
+		copy(o.id[:], o.cfg.Device)
+	}
+	want := conversion{rate: o.cfg.Rate}
+	if n := o.cfg.channelsNeeded(); n > 2 {
+		want.channels = n
+	}
+	d, err := o.start(want)
+	if err == nil && !d.native.isNone() {
+		// The card cannot do what was asked: take what it has, for only miniaudio's conversion is bad.
+		if err := d.close(); err != nil {
+			return nil, err
+		}
+		d, err = o.start(conversion{rate: d.native.rate, channels: d.native.channels})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// start opens the device with a rate and a number of channels, 0 for what it likes best, and lets it deliver.
+func (o *alsaOpener) start(want conversion) (*alsaDevice, error) {
+	d := &alsaDevice{context: o.context, gone: make(chan struct{})}
+	d.opening.Store(true)
+	o.context.SetLogProc(d.log)
+	var pin runtime.Pinner // miniaudio copies the name
+	defer pin.Unpin()
+	pin.Pin(o.id)
+	cfg := malgo.DefaultDeviceConfig(malgo.Capture)
+	cfg.SampleRate = uint32(want.rate)
+	cfg.PeriodSizeInMilliseconds = uint32(o.cfg.Period.Milliseconds())
+	cfg.Periods = uint32((o.cfg.Buffer + o.cfg.Period - 1) / o.cfg.Period)
+	cfg.NoFixedSizedCallback = 1 // a fixed size costs another copy, and a period of silence at the start
+	cfg.Capture.DeviceID = unsafe.Pointer(o.id)
+	cfg.Capture.Format = malgo.FormatS16
+	cfg.Capture.Channels = uint32(want.channels)
+	cfg.Alsa.NoAutoResample, cfg.Alsa.NoAutoChannels = 1, 1
+
+	C.alsa_clear()
+	dev, err := malgo.InitDevice(o.context.Context, cfg, malgo.DeviceCallbacks{Data: d.data})
+	if err != nil {
+		return nil, o.explain("open", err)
+	}
+	d.dev = dev
+	d.opening.Store(false)
+	d.fillIn()
+	period := int(d.format().Frames(o.cfg.Period)) * d.native.channelsGiven
+	d.audio = newQueue(int(2*o.cfg.Buffer/o.cfg.Period), period, bootTime)
+	C.alsa_clear()
+	if err := dev.Start(); err != nil {
+		_ = d.close()
+		return nil, o.explain("start", err)
+	}
+	return d, nil
+}
+
+// explain says what was attempted, on what, why it failed, and what to do.
+func (o *alsaOpener) explain(what string, err error) error {
+	advice := "run `linekeeper inputs` for the cards there are"
+	if errors.Is(err, malgo.ErrBusy) {
+		advice = "another program has it: find it with `fuser -v /dev/snd/*`"
+	} else if errors.Is(err, malgo.ErrAccessDenied) {
+		advice = "the user that runs this must be in the group audio"
+	}
+	why := strings.TrimPrefix(err.Error(), "miniaudio: ")
+	if m := C.GoString(C.alsa_message()); m != "" {
+		why += " (ALSA: " + strings.TrimSpace(m) + ")"
+	}
+	return fmt.Errorf("%s sound card %s: %s; %s", what, o.cfg.Device, why, advice)
+}
+
+func (d *alsaDevice) format() pcm.Format {
+	return pcm.Format{Rate: d.native.rateGiven, Channels: d.native.channelsGiven}
+}
+
+func (d *alsaDevice) queue() *queue         { return d.audio }
+func (d *alsaDevice) lost() <-chan struct{} { return d.gone }
+
+// fillIn takes from the device itself what its log should have said.
+func (d *alsaDevice) fillIn() {
+	d.native.rateGiven, d.native.channelsGiven = int(d.dev.SampleRate()), int(d.dev.CaptureChannels())
+	if d.native.rate == 0 {
+		d.native.rate = d.native.rateGiven
+	}
+	if d.native.channels == 0 {
+		d.native.channels = d.native.channelsGiven
+	}
+}
+
+// data is called by miniaudio's thread with what the card delivered; only the copy is ours.
+func (d *alsaDevice) data(_, in []byte, _ uint32) {
+	if len(in) > 1 {
+		d.audio.write(unsafe.Slice((*int16)(unsafe.Pointer(&in[0])), len(in)/2))
+	}
+}
+
+// log is called with each message of miniaudio. While a card is gone that is a million a second.
+func (d *alsaDevice) log(message string) {
+	switch {
+	case d.opening.Load():
+		var from, to int
+		if _, err := fmt.Sscanf(message, " Sample Rate: %d -> %d", &from, &to); err == nil {
+			d.native.rate = from
+		} else if _, err := fmt.Sscanf(message, " Channels: %d -> %d", &from, &to); err == nil {
+			d.native.channels = from
+		}
+	case strings.HasPrefix(message, "EPIPE (read)"): // from the thread that calls data
+		d.audio.breakHere()
+	case strings.HasPrefix(message, "[ALSA] POLLERR detected. status = 8"): // SND_PCM_STATE_DISCONNECTED
+		d.isGone.Do(func() { close(d.gone) })
+	}
+}
+
+// close stops the device. Stop has been seen to hang (miniaudio issue 291): then the device is left as it is.
+func (d *alsaDevice) close() error {
+	d.context.SetLogProc(nil) // first: a card that is gone floods it
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = d.dev.Stop() // what it says of a card that is gone is of no use
+		d.dev.Uninit()
+	}()
+	deadline := time.NewTimer(closeDeadline)
+	defer deadline.Stop()
+	select {
+	case <-done:
+		if d.audio != nil {
+			d.audio.flush()
+		}
+		return nil
+	case <-deadline.C:
+		return fmt.Errorf("miniaudio did not stop within %v", closeDeadline)
+	}
+}

@@ -1,0 +1,134 @@
+// Package capture makes periods of audio of sound cards and of WAV files.
+//
+// A Card is one sound card, opened through ALSA by name and kept open: whatever happens to it, Run opens it again
+// until its context ends, and says what was lost meanwhile.
+//
+//	card := capture.New(capture.Config{
+//		Device: "plughw:CARD=Device,DEV=0",
+//		Lines:  []capture.LineConfig{{Name: "front desk", Channels: []int{0}}, {Name: "back office", Channels: []int{1}}},
+//	}, log)
+//	err := card.Run(ctx, func(line int, p pcm.Period) { ... })
+//
+// The card runs at its own rate. A low-pass filter and resampler of our own brings each channel to the line's rate
+// (miniaudio's is a linear one, which folds a 5 kHz tone into the speech band); where the rates are equal, the samples
+// are the card's, bit for bit. Channels are never mixed: a stereo card is two lines, or the two sides of one.
+//
+// What can go wrong, and what is done:
+//
+//   - A card that is pulled out is not reported by the sound library, which spins and logs instead. Its log is watched
+//     for that, and a watchdog on the frames declares lost a card that has been silent for so long.
+//   - A card that is absent, at the start or later, is tried again twice a second by the same name. Meanwhile there are
+//     periods without samples, about one a second, whose LostFrames grow, so that the lines' timelines go on.
+//   - Frames that were overrun, or went by while the card was away, are counted by the clock (CLOCK_BOOTTIME): positions
+//     stay true to real time within a period. The ordinary drift of a card's clock is not a loss.
+//   - A card that cannot be closed is left to itself after some seconds, and a new opening is tried.
+//
+// Limits: 16 bits, and rates whose ratio to the line's is reasonable (all that sound cards have).
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// The causes of lost frames that a period can name; equal to those of package call.
+const (
+	causeOverrun  = "overrun"
+	causeCardLost = "card lost"
+)
+
+// LineConfig is what of a card, or of a WAV file, is one telephone line.
+type LineConfig struct {
+	Name string
+
+	// Channels of the card, counted from 0: one, or two for the two sides of a line, kept apart.
+	Channels []int
+}
+
+// Config is a card and its lines. Fields that are 0 take the defaults named.
+type Config struct {
+	Device   string        // as ALSA knows it: plughw:CARD=Device,DEV=0, or a name of asound.conf
+	Rate     int           // frames a second to ask of the card; 0: what it likes best, 48 kHz if it can
+	Lines    []LineConfig  // at least one
+	LineRate int           // frames a second of the lines: 8000 (default) or 16000
+	Period   time.Duration // default 200 ms, from 10 ms
+	Buffer   time.Duration // of the card, default 2 s, at least 1 s: what a stalled machine may take without a loss
+	Watchdog time.Duration // without a frame for so long the card is lost; default 1 s, at least three periods
+}
+
+func (c Config) withDefaults() Config {
+	if c.LineRate == 0 {
+		c.LineRate = 8000
+	}
+	if c.Period == 0 {
+		c.Period = 200 * time.Millisecond
+	}
+	if c.Buffer == 0 {
+		c.Buffer = 2 * time.Second
+	}
+	if c.Watchdog == 0 {
+		c.Watchdog = max(time.Second, 3*c.Period)
+	}
+	return c
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Device == "":
+		return errors.New("no device given; run `linekeeper inputs` for those there are")
+	case len(c.Device) > maxDeviceName:
+		return fmt.Errorf("device name of %d bytes: at most %d", len(c.Device), maxDeviceName)
+	case c.Device[0] == ':':
+		return fmt.Errorf("device %q begins with a colon: name it as ALSA does, like hw%s", c.Device, c.Device)
+	case c.Rate < 0 || c.Rate > 0 && c.Rate < 8000:
+		return fmt.Errorf("card rate %d Hz: at least 8000, or 0 for what the card likes", c.Rate)
+	case c.Period < 10*time.Millisecond || c.Period > time.Second:
+		return fmt.Errorf("period %v: between 10ms and 1s", c.Period)
+	case c.Buffer < time.Second || c.Buffer > 10*time.Second:
+		return fmt.Errorf("card buffer %v: between 1s and 10s", c.Buffer)
+	case c.Watchdog < 3*c.Period:
+		return fmt.Errorf("watchdog %v: at least three periods of %v", c.Watchdog, c.Period)
+	}
+	return validateLines(c.Lines, c.LineRate)
+}
+
+func validateLines(lines []LineConfig, rate int) error {
+	if rate != 8000 && rate != 16000 {
+		return fmt.Errorf("line rate %d Hz: 8000 or 16000", rate)
+	}
+	if len(lines) == 0 {
+		return errors.New("no lines given")
+	}
+	for _, l := range lines {
+		if len(l.Channels) != 1 && len(l.Channels) != 2 {
+			return fmt.Errorf("line %s has %d channels: one, or two for the sides of the line", l.Name, len(l.Channels))
+		}
+		if slices.Min(l.Channels) < 0 {
+			return fmt.Errorf("line %s has channel %d: channels count from 0", l.Name, slices.Min(l.Channels))
+		}
+	}
+	return nil
+}
+
+// channelsNeeded is how many channels the card must have for all lines.
+func (c Config) channelsNeeded() int {
+	n := 0
+	for _, l := range c.Lines {
+		n = max(n, slices.Max(l.Channels)+1)
+	}
+	return n
+}
+
+// Status is how a card is doing.
+type Status struct {
+	Open     bool   // it is open and has delivered frames within the watchdog's time
+	Rate     int    // of the card, frames a second; 0 if it was never open
+	Channels int    // of the card
+	Err      string // why it is not open, and what to do; empty where it is
+
+	Overruns   int64 // how often frames were lost because nobody read them in time
+	LostFrames int64 // frames of a line that were lost since Run, for any reason
+	Reopened   int64 // how often the card was opened again after it had been open
+}

@@ -1,0 +1,246 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/linekeeper/linekeeper/pcm"
+)
+
+const (
+	retryInterval  = 500 * time.Millisecond // between two attempts at opening
+	reportInterval = time.Second            // between two periods without samples while the card is away
+	logInterval    = 10 * time.Second       // between two log lines about lost audio
+)
+
+// Card is a sound card that is kept open.
+type Card struct {
+	cfg  Config
+	log  *slog.Logger
+	open func() (device, error)
+	now  func() time.Duration // CLOCK_BOOTTIME
+
+	mu     sync.Mutex
+	status Status
+}
+
+// device is a sound card that is open and delivers.
+type device interface {
+	format() pcm.Format
+	queue() *queue
+
+	// lost is closed when the sound library says that the card is gone, which it may never do.
+	lost() <-chan struct{}
+
+	// close ends the delivery; what was delivered until then can still be read from the queue. It returns in a few
+	// seconds even when the sound library does not; then it says so.
+	close() error
+}
+
+// New makes a card of a configuration; Run opens it.
+func New(cfg Config, log *slog.Logger) *Card {
+	cfg = cfg.withDefaults()
+	opener := &alsaOpener{cfg: cfg}
+	return &Card{cfg: cfg, log: log.With("device", cfg.Device), open: opener.open, now: bootTime}
+}
+
+// Status may be called at any time.
+func (c *Card) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.status
+}
+
+// Run opens the card, and opens it again for ever, until ctx ends; it returns an error only where the configuration is
+// wrong, at once. sink is called from one goroutine, for each line in turn (line counts Config.Lines); the samples are
+// valid until it returns. A sink that takes longer than the time the queue holds (twice Config.Buffer) loses frames,
+// which is reported like any overrun.
+func (c *Card) Run(ctx context.Context, sink func(line int, p pcm.Period)) error {
+	if err := c.cfg.validate(); err != nil {
+		return fmt.Errorf("capture from %s: %w", c.cfg.Device, err)
+	}
+	r := &run{Card: c, sink: sink, timeline: timeline{rate: c.cfg.LineRate}}
+	for ctx.Err() == nil {
+		err := r.record(ctx)
+		if ctx.Err() == nil {
+			r.failed(err)
+			r.wait(ctx)
+		}
+	}
+	c.update(func(s *Status) { s.Open = false })
+	return nil
+}
+
+func (c *Card) update(change func(*Status)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(&c.status)
+}
+
+// run is the state of one Run.
+type run struct {
+	*Card
+	sink     func(int, pcm.Period)
+	timeline timeline
+	opened   bool   // the card has been open
+	away     bool   // nothing was delivered since the card was lost, or since Run
+	lastErr  string // the last that was logged
+
+	reportedAt, loggedAt time.Duration // when lost frames were last reported, and logged
+}
+
+// record opens the card and listens until it is lost, or ctx ends. It returns why.
+func (r *run) record(ctx context.Context) error {
+	r.away = true
+	dev, err := r.open()
+	if err != nil {
+		return err
+	}
+	split, err := newSplitter(dev.format(), r.cfg.Lines, r.cfg.LineRate)
+	if err == nil {
+		r.isOpen(dev.format())
+		err = r.listen(ctx, dev, split)
+	}
+	if closeErr := dev.close(); closeErr != nil {
+		r.log.Warn("sound card does not close, left to itself", "err", closeErr)
+	}
+	if split != nil {
+		r.drain(dev.queue(), split)
+	}
+	return err
+}
+
+// listen hands periods on until the card is lost or ctx ends.
+func (r *run) listen(ctx context.Context, dev device, split *splitter) error {
+	// It takes two silent halves of the watchdog's time: when the whole machine was held up, the timer may come
+	// before the card's thread has had a chance to deliver what the card's buffer holds.
+	watchdog := time.NewTimer(r.cfg.Watchdog / 2)
+	defer watchdog.Stop()
+	silent := false
+	for {
+		select {
+		case <-dev.queue().wake:
+			r.drain(dev.queue(), split)
+			silent = false
+		case <-watchdog.C:
+			if silent && dev.queue().next() == nil {
+				return fmt.Errorf("sound card %s has delivered nothing for %v", r.cfg.Device, r.cfg.Watchdog)
+			}
+			silent = true
+		case <-dev.lost():
+			return fmt.Errorf("sound card %s is gone: it was pulled out, or its driver failed", r.cfg.Device)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		watchdog.Reset(r.cfg.Watchdog / 2)
+	}
+}
+
+// drain hands on all that was delivered.
+func (r *run) drain(q *queue, split *splitter) {
+	for s := q.next(); s != nil; s = q.next() {
+		cause := causeOverrun
+		if r.away {
+			cause = causeCardLost
+		} else if s.loss {
+			r.update(func(st *Status) { st.Overruns++ })
+		}
+		loss := s.loss || r.away && r.timeline.started
+		if loss {
+			split.reset()
+		}
+		frames := split.write(s.samples)
+		lost := r.timeline.add(s.at, frames, loss)
+		r.away = false
+		r.deliver(split, frames, lost, cause, s.at)
+		q.release()
+	}
+}
+
+// deliver gives each line what the splitter has for it.
+func (r *run) deliver(split *splitter, frames int, lost int64, cause string, at time.Duration) {
+	if lost > 0 {
+		r.lost(lost, cause, at)
+	} else {
+		cause = ""
+	}
+	for i := range r.cfg.Lines {
+		r.sink(i, pcm.Period{
+			Format:     split.format(i),
+			Position:   r.timeline.position - int64(frames),
+			LostFrames: lost,
+			Cause:      cause,
+			At:         at,
+			Samples:    split.samples(i),
+		})
+	}
+}
+
+// lost counts lost frames, and logs them, not more often than is of use.
+func (r *run) lost(frames int64, cause string, at time.Duration) {
+	var total int64
+	r.update(func(s *Status) { s.LostFrames += frames; total = s.LostFrames })
+	if r.loggedAt == 0 || at-r.loggedAt >= logInterval {
+		r.loggedAt = at
+		f := pcm.Format{Rate: r.cfg.LineRate}
+		r.log.Warn("audio lost", "cause", cause, "length", f.Duration(frames), "since_start", f.Duration(total))
+	}
+}
+
+// wait lets some time pass before the next attempt, and reports the frames that go by.
+func (r *run) wait(ctx context.Context) {
+	if now := r.now(); now-r.reportedAt >= reportInterval {
+		r.reportedAt = now
+		r.reportLoss(now)
+	}
+	timer := time.NewTimer(retryInterval)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func (r *run) reportLoss(now time.Duration) {
+	if !r.timeline.started {
+		r.timeline.begin(now)
+	}
+	lost := r.timeline.away(now)
+	if lost == 0 {
+		return
+	}
+	r.lost(lost, causeCardLost, now)
+	for i, l := range r.cfg.Lines {
+		r.sink(i, pcm.Period{
+			Format:     pcm.Format{Rate: r.cfg.LineRate, Channels: len(l.Channels)},
+			Position:   r.timeline.position,
+			LostFrames: lost,
+			Cause:      causeCardLost,
+			At:         now,
+		})
+	}
+}
+
+func (r *run) isOpen(f pcm.Format) {
+	r.log.Info("sound card open", "rate", f.Rate, "channels", f.Channels)
+	again := r.opened
+	r.opened, r.lastErr = true, ""
+	r.update(func(s *Status) {
+		s.Open, s.Err, s.Rate, s.Channels = true, "", f.Rate, f.Channels
+		if again {
+			s.Reopened++
+		}
+	})
+}
+
+// failed notes why the card is not open. The log has each reason once, not each attempt.
+func (r *run) failed(err error) {
+	r.update(func(s *Status) { s.Open, s.Err = false, err.Error() })
+	if err.Error() != r.lastErr {
+		r.lastErr = err.Error()
+		r.log.Warn("sound card not open, trying again", "err", err)
+	}
+}

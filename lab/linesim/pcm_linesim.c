@@ -1,0 +1,369 @@
+//go:build ignore
+
+/*
+ * linesim: an ALSA capture card that is a file. It plays the file (signed 16 bits, little-endian, interleaved) in real
+ * time, drifts, overruns, and is pulled out and put back as a USB card is. An external I/O plugin of alsa-lib; the
+ * package comment of linesim.go is its manual, and the options stand in struct options below.
+ *
+ * Time. The line's position is the real time since the card was first started, in frames: what is not read in time is
+ * lost, and a card that comes back goes on where the line now is. With `control` that first start is kept in the file
+ * CONTROL.started, across openings and processes; without it each opening starts at the file's first frame.
+ *
+ * Waking. A timer is set for the moment at which the reader's avail_min frames will be there, so that the simulator
+ * costs no wake-ups of its own.
+ */
+#define _GNU_SOURCE
+#include <alsa/asoundlib.h>
+#include <alsa/pcm_external.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+struct options {
+	const char *file;    /* the audio */
+	const char *control; /* prefix of the control files; none: no control */
+	long rate, channels;
+	long ppm;       /* how much faster than the clock the card runs */
+	long loop;      /* 1: play the file again and again; 0: silence after its end */
+	long unplug_at; /* frame at which the card is pulled out; 0: never */
+	long replug_at; /* frame at which it is there again; 0: never */
+};
+
+struct sim {
+	snd_pcm_ioplug_t io;
+	int file, timer;
+	char *control;
+	double frames_per_ns;
+	long loop;
+	uint64_t file_frames, unplug_at, replug_at;
+	uint64_t start;     /* CLOCK_BOOTTIME at the line's frame 0, in ns; 0: not started yet */
+	uint64_t begin;     /* line position at which this stream was started */
+	uint64_t next;      /* line position of the next frame to be read */
+	uint64_t avail_min; /* the reader wants to be woken for so many frames */
+	int running, dead;
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static uint64_t position(struct sim *s)
+{
+	return s->start ? (uint64_t)((double)(now_ns() - s->start) * s->frames_per_ns) : 0;
+}
+
+static void control_path(struct sim *s, const char *what, char *path)
+{
+	snprintf(path, PATH_MAX, "%s.%s", s->control, what);
+}
+
+/* The time at which the line was first started, or 0. A time in the future is of an earlier boot. */
+static uint64_t load_start(struct sim *s)
+{
+	char path[PATH_MAX];
+	unsigned long long start = 0;
+	control_path(s, "started", path);
+	FILE *f = fopen(path, "r");
+	if (f) {
+		if (fscanf(f, "%llu", &start) != 1 || start > now_ns())
+			start = 0;
+		fclose(f);
+	}
+	return start;
+}
+
+static void save_start(struct sim *s)
+{
+	char path[PATH_MAX];
+	control_path(s, "started", path);
+	FILE *f = fopen(path, "w");
+	if (f) {
+		fprintf(f, "%llu\n", (unsigned long long)s->start);
+		fclose(f);
+	}
+}
+
+/* Is the card pulled out? */
+static int gone(struct sim *s)
+{
+	uint64_t at = position(s);
+	if (s->unplug_at && at >= s->unplug_at && (!s->replug_at || at < s->replug_at))
+		return 1;
+	if (!s->control)
+		return 0;
+	char path[PATH_MAX];
+	control_path(s, "unplugged", path);
+	return access(path, F_OK) == 0;
+}
+
+/* Stalls the reader's thread for as many milliseconds as CONTROL.stall says, once. */
+static void stall(struct sim *s)
+{
+	char path[PATH_MAX];
+	int ms = 0;
+	if (!s->control)
+		return;
+	control_path(s, "stall", path);
+	FILE *f = fopen(path, "r");
+	if (!f)
+		return;
+	if (fscanf(f, "%d", &ms) != 1)
+		ms = 0;
+	fclose(f);
+	unlink(path);
+	usleep(ms * 1000);
+}
+
+static void set_timer(struct sim *s, uint64_t first_ns, uint64_t every_ns)
+{
+	struct itimerspec t = {
+		.it_value = {first_ns / 1000000000, first_ns % 1000000000},
+		.it_interval = {every_ns / 1000000000, every_ns % 1000000000},
+	};
+	timerfd_settime(s->timer, TFD_TIMER_ABSTIME, &t, NULL);
+}
+
+static void wake_when_ready(struct sim *s)
+{
+	double frames = (double)(s->next + s->avail_min) + 0.5; /* half a frame: position() rounds down */
+	set_timer(s, s->start + (uint64_t)(frames / s->frames_per_ns), 0);
+}
+
+/* From now on the stream behaves as that of a pulled USB card: it is disconnected, and poll never waits again. */
+static void die(struct sim *s)
+{
+	s->dead = 1;
+	s->running = 0;
+	snd_pcm_ioplug_set_state(&s->io, SND_PCM_STATE_DISCONNECTED);
+	set_timer(s, 1, 1);
+}
+
+static int sim_prepare(snd_pcm_ioplug_t *io)
+{
+	struct sim *s = io->private_data;
+	return s->dead || gone(s) ? -ENODEV : 0;
+}
+
+static int sim_start(snd_pcm_ioplug_t *io)
+{
+	struct sim *s = io->private_data;
+	if (s->dead || gone(s))
+		return -ENODEV;
+	if (!s->start) {
+		s->start = now_ns();
+		if (s->control)
+			save_start(s);
+	}
+	s->begin = s->next = position(s);
+	s->running = 1;
+	wake_when_ready(s);
+	return 0;
+}
+
+static int sim_stop(snd_pcm_ioplug_t *io)
+{
+	struct sim *s = io->private_data;
+	s->running = 0;
+	if (s->dead)
+		return -ENODEV;
+	set_timer(s, 0, 0);
+	return 0;
+}
+
+/* The place in the card's ring to which the "hardware" has written; -EPIPE once it has overtaken the reader. */
+static snd_pcm_sframes_t sim_pointer(snd_pcm_ioplug_t *io)
+{
+	struct sim *s = io->private_data;
+	if (s->dead)
+		return -ENODEV;
+	if (!s->running)
+		return 0;
+	uint64_t at = position(s);
+	if (at - s->next >= io->buffer_size)
+		return -EPIPE;
+	return (at - s->begin) % io->buffer_size;
+}
+
+/* Copies n frames of the line, from position s->next on. */
+static snd_pcm_sframes_t sim_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_area_t *areas,
+				      snd_pcm_uframes_t offset, snd_pcm_uframes_t n)
+{
+	struct sim *s = io->private_data;
+	size_t frame = io->channels * sizeof(int16_t);
+	char *to = (char *)areas[0].addr + (areas[0].first + areas[0].step * offset) / 8;
+	if (s->dead)
+		return -ENODEV;
+	for (snd_pcm_uframes_t done = 0; done < n;) {
+		uint64_t at = s->next + done;
+		uint64_t want = n - done;
+		if (s->loop && s->file_frames) {
+			at %= s->file_frames;
+			if (want > s->file_frames - at)
+				want = s->file_frames - at;
+		}
+		ssize_t got = pread(s->file, to + done * frame, want * frame, at * frame);
+		if (got < 0)
+			got = 0;
+		memset(to + done * frame + got, 0, want * frame - got);
+		done += want;
+	}
+	s->next += n;
+	wake_when_ready(s);
+	return n;
+}
+
+static int sim_revents(snd_pcm_ioplug_t *io, struct pollfd *fd, unsigned int fds, unsigned short *revents)
+{
+	struct sim *s = io->private_data;
+	stall(s);
+	*revents = 0;
+	if (!s->dead && gone(s))
+		die(s);
+	if (s->dead)
+		*revents = POLLERR;
+	else if (s->running && position(s) - s->next >= s->avail_min)
+		*revents = POLLIN;
+	else if (s->running)
+		wake_when_ready(s);
+	return 0;
+}
+
+static int sim_sw_params(snd_pcm_ioplug_t *io, snd_pcm_sw_params_t *params)
+{
+	struct sim *s = io->private_data;
+	snd_pcm_uframes_t frames = 0;
+	snd_pcm_sw_params_get_avail_min(params, &frames);
+	s->avail_min = frames ? frames : io->period_size;
+	return 0;
+}
+
+static void sim_free(struct sim *s)
+{
+	if (s->file >= 0)
+		close(s->file);
+	if (s->timer >= 0)
+		close(s->timer);
+	free(s->control);
+	free(s);
+}
+
+static int sim_close(snd_pcm_ioplug_t *io)
+{
+	sim_free(io->private_data);
+	return 0;
+}
+
+static const snd_pcm_ioplug_callback_t callbacks = {
+	.prepare = sim_prepare,
+	.start = sim_start,
+	.stop = sim_stop,
+	.pointer = sim_pointer,
+	.transfer = sim_transfer,
+	.poll_revents = sim_revents,
+	.sw_params = sim_sw_params,
+	.close = sim_close,
+};
+
+static int read_options(snd_config_t *conf, struct options *o)
+{
+	struct {
+		const char *id, **text;
+		long *number;
+	} known[] = {
+		{"file", &o->file, NULL}, {"control", &o->control, NULL}, {"rate", NULL, &o->rate},
+		{"channels", NULL, &o->channels}, {"ppm", NULL, &o->ppm}, {"loop", NULL, &o->loop},
+		{"unplug_at", NULL, &o->unplug_at}, {"replug_at", NULL, &o->replug_at},
+	};
+	snd_config_iterator_t i, next;
+	snd_config_for_each(i, next, conf) {
+		snd_config_t *n = snd_config_iterator_entry(i);
+		const char *id;
+		int err = -EINVAL;
+		if (snd_config_get_id(n, &id) < 0 || !strcmp(id, "comment") || !strcmp(id, "type") || !strcmp(id, "hint"))
+			continue;
+		for (size_t k = 0; k < sizeof(known) / sizeof(*known); k++)
+			if (!strcmp(id, known[k].id))
+				err = known[k].text ? snd_config_get_string(n, known[k].text)
+						    : snd_config_get_integer(n, known[k].number);
+		if (err < 0) {
+			SNDERR("linesim: option %s is unknown or has a value of the wrong type", id);
+			return -EINVAL;
+		}
+	}
+	return o->file ? 0 : -EINVAL;
+}
+
+/* What the card can do: one rate, one number of channels, 16 bits, a ring of at most 4 MiB. */
+static int set_limits(snd_pcm_ioplug_t *io, const struct options *o)
+{
+	static const unsigned int access[] = {SND_PCM_ACCESS_RW_INTERLEAVED, SND_PCM_ACCESS_MMAP_INTERLEAVED};
+	static const unsigned int format[] = {SND_PCM_FORMAT_S16_LE};
+	const struct {
+		int type;
+		unsigned int min, max;
+	} ranges[] = {
+		{SND_PCM_IOPLUG_HW_RATE, o->rate, o->rate},
+		{SND_PCM_IOPLUG_HW_CHANNELS, o->channels, o->channels},
+		{SND_PCM_IOPLUG_HW_PERIODS, 2, 64},
+		{SND_PCM_IOPLUG_HW_PERIOD_BYTES, 64, 1 << 20},
+		{SND_PCM_IOPLUG_HW_BUFFER_BYTES, 256, 4 << 20},
+	};
+	int err = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_ACCESS, 2, access);
+	if (!err)
+		err = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_FORMAT, 1, format);
+	for (size_t i = 0; !err && i < sizeof(ranges) / sizeof(*ranges); i++)
+		err = snd_pcm_ioplug_set_param_minmax(io, ranges[i].type, ranges[i].min, ranges[i].max);
+	return err;
+}
+
+SND_PCM_PLUGIN_DEFINE_FUNC(linesim)
+{
+	struct options o = {.rate = 8000, .channels = 1};
+	int err = read_options(conf, &o);
+	if (err < 0 || stream != SND_PCM_STREAM_CAPTURE)
+		return -EINVAL;
+	struct sim *s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->control = o.control ? strdup(o.control) : NULL;
+	s->frames_per_ns = o.rate * (1 + o.ppm / 1e6) / 1e9;
+	s->loop = o.loop;
+	s->unplug_at = o.unplug_at;
+	s->replug_at = o.replug_at;
+	s->start = s->control ? load_start(s) : 0;
+	s->file = open(o.file, O_RDONLY | O_CLOEXEC);
+	s->timer = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+	struct stat st;
+	if (gone(s) || s->file < 0 || s->timer < 0 || fstat(s->file, &st) < 0) {
+		err = gone(s) ? -ENODEV : -errno;
+		sim_free(s);
+		return err;
+	}
+	s->file_frames = st.st_size / (o.channels * sizeof(int16_t));
+	s->io.version = SND_PCM_IOPLUG_VERSION;
+	s->io.name = "Line simulator";
+	s->io.poll_fd = s->timer;
+	s->io.poll_events = POLLIN;
+	s->io.callback = &callbacks;
+	s->io.private_data = s;
+	err = snd_pcm_ioplug_create(&s->io, name, stream, mode);
+	if (err < 0) {
+		sim_free(s);
+		return err;
+	}
+	err = set_limits(&s->io, &o);
+	if (err < 0) {
+		snd_pcm_ioplug_delete(&s->io);
+		return err;
+	}
+	*pcmp = s->io.pcm;
+	return 0;
+}
+SND_PCM_PLUGIN_SYMBOL(linesim);
