@@ -13,7 +13,9 @@ import (
 // Errors that callers tell apart.
 var (
 	ErrNotFound = errors.New("not found")
-	ErrRefused  = errors.New("refused") // this will not be accepted, however often it is sent
+	ErrExists   = errors.New("already there")
+	ErrRefused  = errors.New("refused")                    // this will not be accepted, however often it is sent
+	ErrNoRoom   = errors.New("no room on the disk for it") // later, when there is room, it will be
 )
 
 // Recorder is a device that headquarters made an identity for.
