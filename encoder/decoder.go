@@ -26,6 +26,10 @@ type Decoder interface {
 	Read(dst []int16) (int, error)
 }
 
+// maxLost is the longest stretch of lost audio, in seconds, that silence stands in for. More is no gap but damage, and
+// must not make headquarters decode silence for days.
+const maxLost = 4 * 3600
+
 // NewDecoder reads the head of media of a codec, which is opus, mp3 or flac. It reads from r in small pieces and does
 // not close it.
 func NewDecoder(codec string, r io.Reader) (d Decoder, err error) {
@@ -38,6 +42,10 @@ func NewDecoder(codec string, r io.Reader) (d Decoder, err error) {
 	switch codec {
 	case codecOpus:
 		d, err = newOpusDecoder(br)
+	case codecMP3:
+		d, err = newMP3Decoder(br)
+	case codecFLAC:
+		d, err = newFLACDecoder(br)
 	default:
 		return nil, unknownCodec(codec)
 	}

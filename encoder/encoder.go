@@ -84,6 +84,10 @@ func New(cfg Config) (Encoder, error) {
 	switch cfg.Codec {
 	case codecOpus:
 		return newOpusEncoder(cfg)
+	case codecMP3:
+		return newMP3Encoder(cfg)
+	case codecFLAC:
+		return newFLACEncoder(cfg)
 	}
 	return nil, unknownCodec(cfg.Codec)
 }

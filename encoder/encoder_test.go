@@ -35,7 +35,7 @@ func TestNewNamesWhatIsAllowed(t *testing.T) {
 	}
 }
 
-var all = []string{"opus"}
+var all = []string{"opus", "mp3", "flac"}
 
 func TestAnErrorOfEmitEndsTheEncoding(t *testing.T) {
 	full := errors.New("ring is full")

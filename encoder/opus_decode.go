@@ -15,7 +15,6 @@ import (
 const (
 	pageSamples      = opusRate // of 48 kHz, in every page but the last
 	maxPacketSamples = 120 * 48 // of 48 kHz: a packet is at most 120 ms
-	maxLostPages     = 4 * 3600 // four hours: more is no gap but damage
 )
 
 // opusDecoder decodes Ogg Opus at the rate that was encoded: Opus decodes to any of its rates, so nothing is resampled.
@@ -143,7 +142,7 @@ func (d *opusDecoder) readPage() error {
 		return err
 	}
 	lost := page.Sequence - d.next
-	if page.Serial != d.serial || lost > maxLostPages {
+	if page.Serial != d.serial || lost > maxLost {
 		return fmt.Errorf("page %d of stream %08x: want page %d of stream %08x", page.Sequence, page.Serial, d.next, d.serial)
 	}
 	d.next = page.Sequence + 1

@@ -33,7 +33,7 @@ type opusEncoder struct {
 	err     error
 }
 
-func newOpusEncoder(cfg Config) (*opusEncoder, error) {
+func newOpusEncoder(cfg Config) (Encoder, error) {
 	bits, complexity, err := opusSettings(cfg)
 	if err != nil {
 		return nil, err
