@@ -1,0 +1,232 @@
+// Package uplink delivers what the ring holds until headquarters has receipted it.
+//
+// An Uplink connects over the first of its transports that answers and then, in this order:
+//
+//  1. says how the recorder is (status), and again whenever that changes, and every few minutes;
+//  2. asks what headquarters has (have), and accepts the receipts it has missed;
+//  3. sends the entries of the ledger, manifests among them, in batches until none are left;
+//  4. sends call files: the newest first, then the backlog from its oldest. Before each it looks for new entries, so
+//     that a call's manifest goes ahead of the next media.
+//
+// Then it sleeps until Wake, the next status, or the next retry.
+//
+// What it promises:
+//
+//   - Nothing is released but on a receipt that headquarters' receipt key signed and that names this device, this call,
+//     and the size and SHA-256 of its call file. A receipt that does not match is logged, counted, and never accepted.
+//   - It never gives up. A link that fails is tried again, over the next transport where there is one, with a back-off
+//     of 1 s to 5 min and jitter, which starts again at 1 s once something has got through.
+//   - No call blocks another. One that headquarters refuses is parked with the reason; one that cannot be read, or that
+//     headquarters cannot take now, waits for its own back-off while the others go on.
+//   - A call file is sent only when its call has ended and its manifest stands in the ledger.
+//
+// The package knows no protocol: those are uplink/tus and uplink/mqtt.
+package uplink
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/wire"
+)
+
+// Store is what the uplink needs of the ring. All of it speaks of synced bytes only.
+type Store interface {
+	// Calls gives all live calls, oldest first.
+	Calls() ([]call.Stored, error)
+	// OpenCall opens a call file. The caller closes it.
+	OpenCall(id call.ID) (CallFile, error)
+	// Entries gives entries without a receipt, in order, at most limit of them.
+	Entries(limit int) ([]call.SignedEntry, error)
+	// Accept keeps a receipt that was checked, durably, and releases what it speaks of.
+	Accept(r call.Receipt, jws string) error
+	// Park sets a call aside, durably, with the reason for which it was refused.
+	Park(id call.ID, reason string) error
+	// SaveTransfer keeps where a transfer stands, durably before it returns; nil forgets it.
+	SaveTransfer(id call.ID, via string, state []byte) error
+	// Transfer gives what SaveTransfer kept; nil where there is nothing.
+	Transfer(id call.ID, via string) ([]byte, error)
+}
+
+// CallFile is an open call file.
+type CallFile interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64 // bytes
+}
+
+// Transport carries messages and call files to headquarters over one protocol. Status is called while other calls are
+// under way; those come one at a time. An error that is none of the types below means that the link failed: the
+// transport is closed and tried again later.
+type Transport interface {
+	// Name is https or mqtt: in status, logs, and the store's transfers.
+	Name() string
+	// Status connects where there is no connection yet, and says how the recorder is.
+	Status(ctx context.Context, s wire.Status) error
+	// Have asks what headquarters has.
+	Have(ctx context.Context, q wire.HaveQuestion) (wire.HaveAnswer, error)
+	// Entries sends a batch and gives the receipt for it, unchecked.
+	Entries(ctx context.Context, b wire.EntryBatch) (receipt string, err error)
+	// Deliver sends a call file, or the rest of it, and gives the receipt for it, unchecked.
+	Deliver(ctx context.Context, f File) (receipt string, err error)
+	// Lost is closed when the connection that Status made is known to be gone; nil where that is not noticed.
+	Lost() <-chan struct{}
+	// Close ends the connection. Status makes a new one.
+	Close() error
+}
+
+// File is a call file to deliver.
+type File struct {
+	Call   call.ID
+	Size   int64  // bytes
+	SHA256 string // hex
+	Bytes  io.ReaderAt
+	State  []byte // what Save kept when this call was last sent over this transport; nil: nothing
+
+	// Save keeps where the transfer stands. It is durable when Save returns; nil forgets it.
+	Save func(state []byte) error
+	// Progress tells how many bytes have been handed to the link, and how many headquarters has acknowledged.
+	Progress func(sent, acknowledged int64)
+}
+
+// RefusedError says that headquarters will not take this call (or these entries), however often it is sent.
+type RefusedError struct{ Reason string }
+
+func (e *RefusedError) Error() string { return "refused by headquarters: " + e.Reason }
+
+// LaterError says that headquarters cannot take this call now; the link is well, and other calls can go.
+type LaterError struct {
+	After time.Duration // not before; 0: as the back-off has it
+	Err   error
+}
+
+func (e *LaterError) Error() string { return e.Err.Error() }
+func (e *LaterError) Unwrap() error { return e.Err }
+
+// BusyError says that headquarters answered, and can take nothing now.
+type BusyError struct {
+	After time.Duration // not before; 0: as the back-off has it
+	Err   error
+}
+
+func (e *BusyError) Error() string { return e.Err.Error() }
+func (e *BusyError) Unwrap() error { return e.Err }
+
+// Observer hears what happens. Its methods return at once. They are called from the goroutine of Run.
+type Observer interface {
+	Connected(transport string)
+	Disconnected(transport string, err error) // err: why
+	Delivered(id call.ID)
+	Parked(id call.ID, reason string)
+}
+
+// Config is what an Uplink needs to know.
+type Config struct {
+	Device     call.DeviceID
+	Epoch      call.Epoch         // of the ring
+	ReceiptKey ed25519.PublicKey  // headquarters'
+	Status     func() wire.Status // how the recorder is; Device, Online and Waiting.Link are filled in here
+	Observer   Observer           // nil: nobody
+	Log        *slog.Logger
+
+	StatusEvery time.Duration // at the latest; 0: 5 min
+	StatusPause time.Duration // between two, however fast it changes; 0: 10 s
+	ReturnAfter time.Duration // an idle link that is not the first choice is given up for it after this; 0: 1 h
+}
+
+// Snapshot is what the uplink is doing.
+type Snapshot struct {
+	Link         string  // name of the transport that is connected; empty: none
+	Call         call.ID // being sent; zero: none
+	Sent         int64   // bytes of it handed to the link
+	Size         int64   // bytes of it
+	Delivered    int64   // calls, since the program started
+	BadReceipts  int64   // that did not match, since the program started
+	LastError    string  // why the last connection or attempt failed; empty once connected
+	Disconnected time.Time
+}
+
+// Uplink delivers. Make it with New, run it with Run.
+type Uplink struct {
+	store      Store
+	transports []Transport
+	cfg        Config
+	log        *slog.Logger
+
+	wake       chan struct{} // one slot each
+	wakeStatus chan struct{}
+
+	mu   sync.Mutex
+	snap Snapshot
+
+	// Of Run's goroutine:
+	unasked map[call.ID]bool   // headquarters may have them, and has not been asked yet
+	begun   bool               // unasked was filled
+	horizon uint64             // calls with a higher number are new
+	retries map[call.ID]*retry // calls that have to wait
+	entries retry
+	reached map[call.ID]int64 // the most of a call that was ever acknowledged
+}
+
+// New gives an Uplink that delivers from the store over the transports, the first choice first.
+func New(store Store, transports []Transport, cfg Config) (*Uplink, error) {
+	switch {
+	case len(transports) == 0:
+		return nil, errors.New("uplink: no transport: name headquarters' address over https or mqtt")
+	case len(cfg.ReceiptKey) != ed25519.PublicKeySize:
+		return nil, errors.New("uplink: no receipt key: nothing could ever be released")
+	}
+	if cfg.StatusEvery == 0 {
+		cfg.StatusEvery = 5 * time.Minute
+	}
+	if cfg.StatusPause == 0 {
+		cfg.StatusPause = 10 * time.Second
+	}
+	if cfg.ReturnAfter == 0 {
+		cfg.ReturnAfter = time.Hour
+	}
+	if cfg.Observer == nil {
+		cfg.Observer = nobody{}
+	}
+	return &Uplink{
+		store: store, transports: transports, cfg: cfg, log: cfg.Log,
+		wake: make(chan struct{}, 1), wakeStatus: make(chan struct{}, 1),
+		unasked: make(map[call.ID]bool), retries: make(map[call.ID]*retry), reached: make(map[call.ID]int64),
+	}, nil
+}
+
+// Wake says that the ring has something new, or that the status has changed. It never waits.
+func (u *Uplink) Wake() {
+	for _, c := range []chan struct{}{u.wake, u.wakeStatus} {
+		select {
+		case c <- struct{}{}:
+		default: // it will look anyway
+		}
+	}
+}
+
+// Snapshot says what the uplink is doing.
+func (u *Uplink) Snapshot() Snapshot {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.snap
+}
+
+func (u *Uplink) note(change func(s *Snapshot)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	change(&u.snap)
+}
+
+type nobody struct{}
+
+func (nobody) Connected(string)           {}
+func (nobody) Disconnected(string, error) {}
+func (nobody) Delivered(call.ID)          {}
+func (nobody) Parked(call.ID, string)     {}
