@@ -80,6 +80,17 @@ type Cursor struct {
 	ID    call.ID
 }
 
+// Arrival is a call file that has arrived whole and is durable on disk.
+type Arrival struct {
+	Header   call.Header
+	End      *call.End // nil: the file does not reach its end, or is damaged before
+	Size     int64     // of the call file
+	SHA256   string
+	Via      string // https or mqtt
+	Received time.Time
+	Receipt  string // as signed
+}
+
 // User may log in to the web pages.
 type User struct {
 	Name     string
