@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"errors"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -138,7 +139,7 @@ func TestVoices(t *testing.T) {
 		t.Errorf("no folder: %v, %v", voices, err)
 	}
 	t.Setenv("PATH", dir)
-	if _, err := espeakVoices(dir); err != ErrNoVoices {
+	if _, err := espeakVoices(dir); !errors.Is(err, ErrNoVoices) {
 		t.Errorf("without espeak-ng: %v", err)
 	}
 	if _, err := ReadClip(filepath.Join(dir, "missing.wav")); err == nil {

@@ -37,24 +37,24 @@ func SayAt(side Side, c Clip, speed float64) Step {
 
 // Ring is so many ring bursts of 2 s with 4 s between them, as a tap hears them: 25 Hz, clipped by the tap's
 // transformer, which is far too small for it, to something like a bell's rattle.
-func Ring(bursts int) Step { return cadence(KindRing, "", Caller, RingLevel, bursts, 2, 4, rattle) }
+func Ring(bursts int) Step { return cadence(KindRing, RingLevel, bursts, 2, 4, rattle) }
 
 // ShortRing is one British ring: 0.4 s, 0.2 s of pause, 0.4 s.
-func ShortRing() Step { return cadence(KindRing, "", Caller, RingLevel, 2, 0.4, 0.2, rattle) }
+func ShortRing() Step { return cadence(KindRing, RingLevel, 2, 0.4, 0.2, rattle) }
 
 // DialTone is the exchange's invitation to dial: 425 Hz.
 func DialTone(d time.Duration) Step {
-	return cadence(KindDialTone, "", Caller, ToneLevel, 1, d.Seconds(), 0, sines(425))
+	return cadence(KindDialTone, ToneLevel, 1, d.Seconds(), 0, sines(425))
 }
 
 // RingBack is so many bursts of 425 Hz of 1 s with 4 s between them: the other end rings.
 func RingBack(bursts int) Step {
-	return cadence(KindRingBack, "", Caller, ToneLevel, bursts, 1, 4, sines(425))
+	return cadence(KindRingBack, ToneLevel, bursts, 1, 4, sines(425))
 }
 
 // Busy is so many bursts of 425 Hz of half a second with as much between them.
 func Busy(bursts int) Step {
-	return cadence(KindBusy, "", Caller, ToneLevel, bursts, 0.5, 0.5, sines(425))
+	return cadence(KindBusy, ToneLevel, bursts, 0.5, 0.5, sines(425))
 }
 
 // Digits are keyed by the agent: 100 ms each, with 100 ms between them. It panics on what is no DTMF digit.
@@ -110,8 +110,9 @@ func rattle(t float64) float64 {
 	return spike + 0.3*math.Sin(2*math.Pi*ring*t)
 }
 
-func cadence(kind Kind, value string, side Side, level float64, bursts int, on, off float64, w waveform) Step {
-	return Step{Kind: kind, Value: value, Side: side, Level: level, sound: func(rate int) (out []float64) {
+// cadence is what the exchange sends: bursts of a waveform.
+func cadence(kind Kind, level float64, bursts int, on, off float64, w waveform) Step {
+	return Step{Kind: kind, Side: Caller, Level: level, sound: func(rate int) (out []float64) {
 		for i := range bursts {
 			if i > 0 {
 				out = append(out, quiet(rate, off)...)
