@@ -1,0 +1,39 @@
+// Package buffer is the ring on the card: where a recorder keeps its calls and its ledger until headquarters has them.
+//
+//	ring, found, err := buffer.Open(buffer.Options{Dir: "/var/lib/linekeeper/ring", SizeBytes: 4 << 30, ...})
+//	go ring.Run(ctx)                      // one sync an interval, for all lines
+//	err = ring.Append(record)             // never waits for the card
+//	calls, err := ring.Calls()            // what is synced, and only that
+//	file, err := ring.OpenCall(id)        // a call's bytes, as they are uploaded and hashed
+//	err = ring.Accept(receipt, jws)       // headquarters has it: its room is free
+//
+// What Open found has to be acted upon: calls without an end are closed by the recorder (see Recovered).
+//
+// # How it works
+//
+// A folder holds segment files of one size, whose blocks are written once and then overwritten in place; they are used
+// in the order in which they become free. Records wait in a bounded queue. Each sync writes what has gathered, for all
+// lines together, from a fresh 4 KiB page on, with one fdatasync; only then do readers see it. A full segment ends in a
+// directory, which names the run of each call in it, and each entry and note; opening the ring reads the directories,
+// and the records of the open segment only. docs/format-ring.md has the bytes.
+//
+// Everything live (calls, waiting entries) stands in one table in memory, some hundred bytes a call, which follows from
+// the records alone. The table changes when a sync has succeeded, never before.
+//
+// Everything the ring must remember is a record: receipts, parked calls, where the ledger stands. A note that releases
+// a call names the segments in which its records stand, and outlives them; when room gets low, what is still
+// needed of a segment without live calls is written again into the open one ("carried"), so that a few small records
+// do not keep megabytes.
+//
+// # The index
+//
+// index.db (SQLite) is a convenience: copies of the directories, so that opening a large ring reads one file instead of
+// the end of each segment, and the resume state of uploads, which stands nowhere else and whose loss costs bytes on the
+// link. It is written when a segment is closed and when an upload saves its state, never for a record. Damaged, deleted
+// or of another ring, it is set aside and rebuilt by Open.
+//
+// # Limits
+//
+// One process has a ring at a time. A record is at most 1 MiB, and a quarter of a segment. A call that is not delivered
+// keeps each segment in which it stands, also where all else in it is released.
+package buffer

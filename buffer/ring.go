@@ -1,0 +1,361 @@
+package buffer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/linekeeper/linekeeper/call"
+)
+
+// Errors that callers tell apart.
+var (
+	// ErrFull says that the ring has no room that may be given up. The call goes on with a gap, and an alarm.
+	ErrFull = errors.New("the ring is full")
+	// ErrOverflow says that the card has not kept up for longer than the queue lasts. The call goes on with a gap.
+	ErrOverflow = errors.New("the card does not keep up, the queue is full")
+	// ErrUnknownCall says that the ring does not have the call, or no more.
+	ErrUnknownCall = errors.New("no such call in the ring")
+	// ErrClosed says that the ring was closed.
+	ErrClosed = errors.New("the ring is closed")
+)
+
+// Policy is what happens when there is no room left.
+type Policy string
+
+// The policies.
+const (
+	StopWhenFull      Policy = "stop"      // refuse new audio with ErrFull, until calls are receipted
+	OverwriteWhenFull Policy = "overwrite" // give up the oldest calls, each with a tombstone
+)
+
+// Limits and defaults.
+const (
+	MinSize         = 64 << 20
+	DefaultSegment  = 8 << 20
+	DefaultInterval = time.Second
+	// DefaultQueue lasts for 30 s of eight lines of FLAC at 16 kHz, and for minutes of Opus.
+	DefaultQueue = 8 << 20
+	// MaxRecord is the longest data of one record, in bytes; a record also has to fit into a quarter of a segment.
+	MaxRecord = maxData
+
+	maxData     = 1 << 20
+	minSegments = 8
+	minSegment  = 64 << 10
+)
+
+// Options says where the ring is and how it behaves. Dir, Header and Entry are needed.
+type Options struct {
+	Dir          string // the ring's folder, made where it is missing
+	Index        string // path of the index; empty: none, and uploads' resume state is kept in memory only
+	SizeBytes    int64  // of all segments together, at least MinSize
+	SegmentBytes int64  // of one segment; fixed when the ring is made; 0: DefaultSegment
+	SyncInterval time.Duration
+	QueueBytes   int64 // of records that wait for the card; 0: DefaultQueue
+	WhenFull     Policy
+
+	// GiveUp is asked to sign and append the tombstone of a call before the ring gives it up, and may refuse by an
+	// error: then the call stays. It is called from Run or Sync and must call neither. Needed to overwrite.
+	GiveUp func(call.Stored) error
+
+	Header func(data []byte) (call.Header, error) // decodes a header record
+	Entry  func(data []byte) (call.Entry, error)  // decodes an entry record
+
+	Log *slog.Logger     // nil: none
+	Now func() time.Time // for Status; nil: time.Now
+	FS  FS               // nil: the system's
+}
+
+func (o *Options) complete() error {
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = DefaultSegment
+	}
+	if o.SyncInterval == 0 {
+		o.SyncInterval = DefaultInterval
+	}
+	if o.QueueBytes == 0 {
+		o.QueueBytes = DefaultQueue
+	}
+	if o.WhenFull == "" {
+		o.WhenFull = StopWhenFull
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.FS == nil {
+		o.FS = osFS{}
+	}
+	switch {
+	case o.Dir == "" || o.Header == nil || o.Entry == nil:
+		return errors.New("open ring: Dir, Header and Entry are needed")
+	case o.SegmentBytes < minSegment || o.SegmentBytes > 1<<30 || o.SegmentBytes%pageSize != 0:
+		return fmt.Errorf("open ring %s: segments of %d bytes: want whole pages, from 64 KiB to 1 GiB", o.Dir, o.SegmentBytes)
+	case o.SizeBytes < minSegments*o.SegmentBytes:
+		return fmt.Errorf("open ring %s: %s is too small: want at least %s (%d segments)", o.Dir,
+			mebibytes(o.SizeBytes), mebibytes(minSegments*o.SegmentBytes), minSegments)
+	case o.WhenFull != StopWhenFull && o.WhenFull != OverwriteWhenFull:
+		return fmt.Errorf("open ring %s: when full %q: want %q or %q", o.Dir, o.WhenFull, StopWhenFull, OverwriteWhenFull)
+	case o.WhenFull == OverwriteWhenFull && o.GiveUp == nil:
+		return fmt.Errorf("open ring %s: overwriting needs GiveUp", o.Dir)
+	}
+	return nil
+}
+
+func mebibytes(n int64) string { return fmt.Sprintf("%.4g MiB", float64(n)/(1<<20)) }
+
+// Ring is the store on the card: a set of preallocated segment files that are overwritten in place, in the order in
+// which they become free. All methods may be called at once from anywhere.
+//
+// What it promises (docs/architecture.md, "The ring"), and how far it is kept:
+//
+//  1. After a cut a call in progress has lost at most what was appended since the last sync. Kept. Its end is for the
+//     recorder to write: Open reports it in Recovered.
+//  2. What was synced is never lost, and no call is given in part as if whole. Kept, short of damage on the card.
+//  3. A damaged record costs that record. Kept for entries, notes and other calls; a call with a damaged record is cut
+//     off before it where the ring is scanned, and fails with a *CorruptError where it is read. Bytes kept aside and
+//     amended manifests are not there yet.
+//  4. Nothing but the resume state of uploads exists in the index alone. Kept.
+//  5. Receipted calls give up their room first; then WhenFull decides. A reader's segments are never used again under
+//     it. Kept, but for holds and for copying live calls out of a segment that is otherwise free: a call that is not
+//     delivered keeps all of each segment that it stands in.
+//  6. In the steady state no file grows. Kept: a segment's blocks are written when it is first used.
+//  7. Append never waits for the card. Kept: it copies into a queue of QueueBytes.
+type Ring struct {
+	opts  Options
+	fs    FS
+	log   *slog.Logger
+	epoch call.Epoch
+	fresh bool // made by this Open
+	lock  io.Closer
+	index *index
+	wake  chan struct{} // the queue is half full
+
+	writing sync.Mutex // held through a flush; taken before mu
+	open    *openSegment
+	buf     []byte
+
+	mu         sync.Mutex
+	table      *table
+	segments   []*segment // by number
+	closed     []*segment // by generation
+	generation uint32     // the last one given
+	free       int        // segments that can be opened
+	spare      int64      // bytes left in the open segment
+	noRoom     bool       // the file system had no room for a new segment
+
+	queue    []*item
+	queued   int64                // bytes of data in queue and on their way
+	cost     int64                // the room that they will take
+	largest  int64                // of them, the longest frame
+	next     map[call.ID]uint32   // calls in progress: the number of the next record to be appended
+	appended uint64               // number of the last entry appended
+	jws      []byte               // of it
+	kept     map[string][]byte    // resume state, where there is no index
+	ended    map[call.ID]struct{} // released since the index was last told
+	status   Status
+	isClosed bool
+}
+
+// item is a record on its way to the card.
+type item struct {
+	call.Record
+	entry *call.Entry
+	note  *note
+}
+
+func (it *item) frameSize() int64 { return int64(frameSize(len(it.Data))) }
+
+// cost is the room that the item may take in a segment and its directory.
+func (it *item) cost() int64 {
+	n := it.frameSize() + callRowSize
+	if it.note != nil {
+		n += int64(len(it.note.Where)) * refSize
+	}
+	return n
+}
+
+// Segments that are kept back: audio leaves two free, so that calls can still be ended, entries signed, and receipts
+// taken; entries leave one for receipts and the like, which make room.
+const (
+	reserveForAudio   = 2
+	reserveForEntries = 1
+)
+
+// Append takes a record of a call, or an entry of the ledger, on its way to the card; rec.Data may be used again when it
+// returns. It never waits for the card. Records of a call come in the order of their numbers, from the header, 0, to the
+// end; entries in the order of theirs. On ErrFull, ErrOverflow or any other error nothing was taken, and the same number
+// is the next.
+func (r *Ring) Append(rec call.Record) error {
+	it := &item{Record: rec}
+	reserve := reserveForAudio
+	switch {
+	case int64(frameSize(len(rec.Data))) > min(MaxRecord, r.opts.SegmentBytes/4):
+		return fmt.Errorf("append record of %d bytes: too long", len(rec.Data))
+	case rec.Kind == call.KindEntry:
+		e, err := r.opts.Entry(rec.Data)
+		if err != nil {
+			return fmt.Errorf("append entry: %w", err)
+		}
+		it.entry, it.Number, reserve = &e, uint32(e.Number), reserveForEntries
+		it.Call = call.ID{}
+	case !rec.Kind.InFile():
+		return fmt.Errorf("append record of kind %d: not of a call and not an entry", rec.Kind)
+	case rec.Call.IsZero():
+		return errors.New("append record: of no call")
+	case rec.Kind == call.KindEnd:
+		reserve = reserveForEntries
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.inOrder(it); err != nil {
+		return err
+	}
+	if err := r.admit(it, reserve); err != nil {
+		return err
+	}
+	it.Data = bytes.Clone(rec.Data)
+	switch {
+	case it.entry != nil:
+		r.appended, r.jws = it.entry.Number, it.Data
+	case rec.Kind == call.KindEnd:
+		delete(r.next, rec.Call)
+	default:
+		r.next[rec.Call] = rec.Number + 1
+	}
+	r.enqueue(it)
+	return nil
+}
+
+// inOrder refuses what would leave a hole.
+func (r *Ring) inOrder(it *item) error {
+	if it.entry != nil {
+		if it.entry.Number != r.appended+1 || it.entry.Epoch != r.epoch {
+			return fmt.Errorf("append entry %d of epoch %v: want %d of %v", it.entry.Number, it.entry.Epoch, r.appended+1, r.epoch)
+		}
+		return nil
+	}
+	next, begun := r.next[it.Call]
+	c, known := r.table.calls[it.Call]
+	if known && c.interrupted && it.Kind != call.KindEnd {
+		return fmt.Errorf("append record of kind %d to call %v, which was interrupted: only its end may follow", it.Kind, it.Call)
+	}
+	if it.Number != next || !begun && known || begun == (it.Kind == call.KindHeader) {
+		return fmt.Errorf("append record %d (kind %d) of call %v: out of order, want %d", it.Number, it.Kind, it.Call, next)
+	}
+	return nil
+}
+
+// admit says whether there is room in the queue and on the card.
+func (r *Ring) admit(it *item, reserve int) error {
+	if r.isClosed {
+		return ErrClosed
+	}
+	queue := r.opts.QueueBytes
+	if reserve < reserveForAudio {
+		queue += MaxRecord // ends, entries and receipts still get in behind audio that does not
+	}
+	if r.queued+int64(len(it.Data)) > queue {
+		return ErrOverflow
+	}
+	if r.cost+it.cost() > r.room(reserve, max(r.largest, it.frameSize())) {
+		return ErrFull
+	}
+	return nil
+}
+
+// room is how much can be written, in items' cost, when so many segments have to stay free. The open segment counts
+// among them: when a receipt has opened one of those kept back, audio does not get what is left of it.
+func (r *Ring) room(reserve int, largest int64) int64 {
+	// Of each segment: head, the rounding of directory and last group, the note of the ledger's state, and at its end
+	// the longest record that does not fit any more.
+	state := int64(len(r.table.lastJWS))*4/3 + 512
+	each := r.opts.SegmentBytes - 4*pageSize - state - largest
+	return r.spare + int64(r.free-reserve)*max(0, each)
+}
+
+func (r *Ring) enqueue(it *item) {
+	r.queue = append(r.queue, it)
+	r.queued += int64(len(it.Data))
+	r.cost += it.cost()
+	r.largest = max(r.largest, it.frameSize())
+	if r.queued > r.opts.QueueBytes/2 {
+		select {
+		case r.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Run writes and syncs what was appended, once an interval for all lines, until ctx ends; then once more. A failure is
+// logged, shown in Status, and tried again at the next interval.
+func (r *Ring) Run(ctx context.Context) error {
+	tick := time.NewTicker(r.opts.SyncInterval)
+	defer tick.Stop()
+	var failing bool
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return r.Sync()
+		case <-tick.C:
+		case <-r.wake:
+		}
+		if n%retryGrowth == 0 {
+			r.tryGrowth()
+		}
+		err := r.Sync()
+		if err != nil && !failing {
+			r.log.Error("the card fails, records wait in memory", "error", err)
+		}
+		if err == nil && failing {
+			r.log.Info("the card works again")
+		}
+		failing = err != nil
+	}
+}
+
+// Close syncs what was appended and lets go of the ring.
+func (r *Ring) Close() error {
+	err := r.Sync()
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	r.mu.Lock()
+	wasClosed := r.isClosed
+	r.isClosed = true
+	r.mu.Unlock()
+	if wasClosed {
+		return nil
+	}
+	if r.open != nil {
+		err = errors.Join(err, r.open.file.Close())
+	}
+	r.tellIndex(nil, nil)
+	return errors.Join(err, r.index.close(), r.lock.Close())
+}
+
+// State is where the ledger stands.
+type State struct {
+	Epoch call.Epoch // of this ring
+	New   bool       // this Open made the ring
+	Last  uint64     // number of the last entry; 0: none yet
+	JWS   []byte     // of that entry, exactly; nil at 0
+}
+
+// State says where the ledger goes on. It survives the release of every entry.
+func (r *Ring) State() State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return State{Epoch: r.epoch, New: r.fresh, Last: r.appended, JWS: bytes.Clone(r.jws)}
+}
+
+func (r *Ring) path(number uint32) string {
+	return filepath.Join(r.opts.Dir, segmentName(number))
+}
