@@ -171,7 +171,7 @@ type Uplink struct {
 	horizon uint64             // calls with a higher number are new
 	retries map[call.ID]*retry // calls that have to wait
 	entries retry
-	reached map[call.ID]int64 // the most of a call that was ever acknowledged
+	reached map[call.ID]reached
 }
 
 // New gives an Uplink that delivers from the store over the transports, the first choice first.
@@ -197,7 +197,7 @@ func New(store Store, transports []Transport, cfg Config) (*Uplink, error) {
 	return &Uplink{
 		store: store, transports: transports, cfg: cfg, log: cfg.Log,
 		wake: make(chan struct{}, 1), wakeStatus: make(chan struct{}, 1),
-		unasked: make(map[call.ID]bool), retries: make(map[call.ID]*retry), reached: make(map[call.ID]int64),
+		unasked: make(map[call.ID]bool), retries: make(map[call.ID]*retry), reached: make(map[call.ID]reached),
 	}, nil
 }
 

@@ -1,0 +1,63 @@
+package uplink
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/linekeeper/linekeeper/wire"
+)
+
+func (s *session) status() wire.Status {
+	status := s.cfg.Status()
+	status.Device, status.Online, status.Waiting.Link = s.cfg.Device, true, s.transport.Name()
+	return status
+}
+
+// watchStatus sends the status whenever what matters in it has changed, and at the latest every StatusEvery. It ends
+// with ctx, or with the reason in watched when the link has failed: a transfer under way is left to find that out for
+// itself.
+func (s *session) watchStatus(ctx context.Context, sent wire.Status) {
+	last := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wakeStatus:
+		case <-time.After(time.Until(last.Add(s.cfg.StatusEvery))):
+		}
+		if same(s.status(), sent) && time.Since(last) < s.cfg.StatusEvery {
+			continue
+		}
+		select { // what changes fast is said at a bounded rate, and the last of it is not left out
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Until(last.Add(s.cfg.StatusPause))):
+		}
+		now := s.status()
+		if err := s.transport.Status(ctx, now); err != nil {
+			if ctx.Err() == nil {
+				s.watched <- err
+			}
+			return
+		}
+		sent, last = now, time.Now()
+	}
+}
+
+// same leaves out what changes all the time.
+func same(a, b wire.Status) bool {
+	return essence(a) == essence(b)
+}
+
+func essence(s wire.Status) string {
+	s.Time, s.Ring, s.Waiting.Bytes, s.Waiting.Entries = time.Time{}, wire.RingStatus{}, 0, 0
+	lines := make([]wire.LineStatus, len(s.Lines))
+	for i, l := range s.Lines {
+		l.LevelDB, l.Lost = 0, 0
+		lines[i] = l
+	}
+	s.Lines = lines
+	b, _ := json.Marshal(s) // cannot fail: text, numbers that are finite, and times
+	return string(b)
+}
