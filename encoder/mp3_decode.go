@@ -99,7 +99,7 @@ func (h mp3Head) format() pcm.Format {
 	return f
 }
 
-// size is the frame's length in bytes; 0 for a rate of bits that does not exist.
+// size is the length in bytes of a frame at 16 or 24 kHz; 0 for a rate of bits that does not exist.
 func (h mp3Head) size() int {
 	index := int(h >> 12 & 15)
 	if index == 0 || index > len(mp3Bits()) {
@@ -184,10 +184,10 @@ func (f *mp3Frames) next() error {
 	if err != nil {
 		return fmt.Errorf("frame at byte %d: %w", f.offset, err)
 	}
-	size := head.size()
-	if head&mp3FixedBits != f.head&mp3FixedBits || size == 0 {
+	if head&mp3FixedBits != f.head&mp3FixedBits || head.size() == 0 {
 		return fmt.Errorf("frame at byte %d begins with %08x, the first one with %08x: damaged", f.offset, uint32(head), uint32(f.head))
 	}
+	size := head.size()
 	f.buf = slices.Grow(f.buf[:0], size)[:size]
 	if _, err := io.ReadFull(f.r, f.buf); err != nil {
 		return fmt.Errorf("frame at byte %d: %w", f.offset, err)

@@ -38,7 +38,7 @@ func newOpusEncoder(cfg Config) (Encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	codec, err := libopus.New(cfg.Rate, cfg.Channels, bits*cfg.Channels, complexity)
+	codec, err := libopus.New(cfg.Rate, cfg.Channels, bits, complexity)
 	if err != nil {
 		return nil, fmt.Errorf("make Opus encoder: %w", err)
 	}
