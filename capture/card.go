@@ -115,27 +115,30 @@ func (r *run) record(ctx context.Context) error {
 
 // listen hands periods on until the card is lost or ctx ends.
 func (r *run) listen(ctx context.Context, dev device, split *splitter) error {
-	// It takes two silent halves of the watchdog's time: when the whole machine was held up, the timer may come
-	// before the card's thread has had a chance to deliver what the card's buffer holds.
-	watchdog := time.NewTimer(r.cfg.Watchdog / 2)
+	// It takes two silent halves of the watchdog's time, and they count only when the timer was punctual: while the
+	// whole machine is held up the card's buffer goes on filling, and its thread needs a moment to deliver it.
+	half := r.cfg.Watchdog / 2
+	watchdog := time.NewTimer(half)
 	defer watchdog.Stop()
-	silent := false
+	due, silent := r.now()+half, false
 	for {
 		select {
 		case <-dev.queue().wake:
 			r.drain(dev.queue(), split)
 			silent = false
 		case <-watchdog.C:
-			if silent && dev.queue().next() == nil {
+			late := r.now()-due > r.cfg.Period
+			if silent && !late && dev.queue().next() == nil {
 				return fmt.Errorf("sound card %s has delivered nothing for %v", r.cfg.Device, r.cfg.Watchdog)
 			}
-			silent = true
+			silent = !late
 		case <-dev.lost():
 			return fmt.Errorf("sound card %s is gone: it was pulled out, or its driver failed", r.cfg.Device)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		watchdog.Reset(r.cfg.Watchdog / 2)
+		watchdog.Reset(half)
+		due = r.now() + half
 	}
 }
 
@@ -179,14 +182,13 @@ func (r *run) deliver(split *splitter, frames int, lost int64, cause string, at 
 	}
 }
 
-// lost counts lost frames, and logs them, not more often than is of use.
+// lost counts frames that were lost before audio that is here now, and logs them, not more often than is of use.
 func (r *run) lost(frames int64, cause string, at time.Duration) {
 	var total int64
 	r.update(func(s *Status) { s.LostFrames += frames; total = s.LostFrames })
 	if r.loggedAt == 0 || at-r.loggedAt >= logInterval {
 		r.loggedAt = at
-		f := pcm.Format{Rate: r.cfg.LineRate}
-		r.log.Warn("audio lost", "cause", cause, "length", f.Duration(frames), "since_start", f.Duration(total))
+		r.log.Warn("audio lost", "cause", cause, "since_start", pcm.Format{Rate: r.cfg.LineRate}.Duration(total))
 	}
 }
 
@@ -212,7 +214,7 @@ func (r *run) reportLoss(now time.Duration) {
 	if lost == 0 {
 		return
 	}
-	r.lost(lost, causeCardLost, now)
+	r.update(func(s *Status) { s.LostFrames += lost })
 	for i, l := range r.cfg.Lines {
 		r.sink(i, pcm.Period{
 			Format:     pcm.Format{Rate: r.cfg.LineRate, Channels: len(l.Channels)},

@@ -54,12 +54,11 @@ func (r *Replay) Run(ctx context.Context, sink func(line int, p pcm.Period)) err
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("replay: stopped after %v: %w", sound, err)
 		}
-		frames := 0
+		yield := func() int { return split.write(buf[:n]) }
 		if end {
-			frames = split.flush()
-		} else {
-			frames = split.write(buf[:n])
+			yield = split.flush
 		}
+		frames := yield()
 		for i := 0; i < len(r.lines) && frames > 0; i++ {
 			sink(i, pcm.Period{Format: split.format(i), Position: position, At: bootBegun + sound, Samples: split.samples(i)})
 		}

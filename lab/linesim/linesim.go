@@ -16,6 +16,7 @@
 package linesim
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"errors"
@@ -23,6 +24,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -32,6 +34,8 @@ import (
 
 //go:embed pcm_linesim.c
 var source []byte
+
+var cardName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
 
 // Card is a simulated sound card.
 type Card struct {
@@ -123,7 +127,7 @@ func (s *Sim) write(card, what, text string) error {
 
 func (s *Sim) compile(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, "gcc", "-O2", "-Wall", "-shared", "-fPIC", "-DPIC", "-x", "c", "-o", s.library(), "-", "-lasound")
-	cmd.Stdin = strings.NewReader(string(source))
+	cmd.Stdin = bytes.NewReader(source)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("compile the line simulator (it needs gcc and libasound2-dev: make deps): %w\n%s", err, out)
@@ -139,8 +143,8 @@ func (s *Sim) config(cards []Card) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("simulated card %s: %w", c.Name, err)
 		}
-		if c.Name == "" || c.Rate <= 0 || c.Channels <= 0 {
-			return "", fmt.Errorf("simulated card %q: name, rate and channels are needed", c.Name)
+		if !cardName.MatchString(c.Name) || c.Rate <= 0 || c.Channels <= 0 {
+			return "", fmt.Errorf("simulated card %q: it needs a name of letters, digits and underscores, a rate and channels", c.Name)
 		}
 		fmt.Fprintf(&b, "pcm.%s {\n\ttype linesim\n\tfile %q\n\trate %d\n\tchannels %d\n", c.Name, file, c.Rate, c.Channels)
 		option := func(name string, value int64) {

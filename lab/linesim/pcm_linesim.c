@@ -156,12 +156,13 @@ static int sim_start(snd_pcm_ioplug_t *io)
 	struct sim *s = io->private_data;
 	if (s->dead || gone(s))
 		return -ENODEV;
-	if (!s->start) {
+	if (s->start) {
+		s->begin = s->next = position(s);
+	} else {
 		s->start = now_ns();
 		if (s->control)
 			save_start(s);
 	}
-	s->begin = s->next = position(s);
 	s->running = 1;
 	wake_when_ready(s);
 	return 0;

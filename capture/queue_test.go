@@ -1,0 +1,83 @@
+package capture
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+func newTestQueue(slots, samples int) (*queue, *time.Duration) {
+	clock := new(time.Duration)
+	return newQueue(slots, samples, func() time.Duration { return *clock }), clock
+}
+
+func count(from, n int) []int16 {
+	s := make([]int16, n)
+	for i := range s {
+		s[i] = int16(from + i)
+	}
+	return s
+}
+
+func TestQueueHandsOverFullSlots(t *testing.T) {
+	q, clock := newTestQueue(4, 10)
+	*clock = 1
+	q.write(count(0, 7))
+	if q.next() != nil {
+		t.Fatal("a slot that is not full was handed over")
+	}
+	*clock = 2
+	q.write(count(7, 18)) // fills two slots
+	<-q.wake
+	for i := range 2 {
+		s := q.next()
+		if s == nil || !slices.Equal(s.samples, count(10*i, 10)) || s.at != 2 || s.loss {
+			t.Fatalf("slot %d: %+v", i, s)
+		}
+		q.release()
+	}
+	q.flush()
+	if s := q.next(); s == nil || !slices.Equal(s.samples, count(20, 5)) {
+		t.Fatalf("the rest: %+v", s)
+	}
+}
+
+func TestQueueMarksLosses(t *testing.T) {
+	q, _ := newTestQueue(3, 10)
+	q.write(count(0, 4))
+	q.breakHere()
+	q.write(count(100, 10))
+	q.write(count(200, 5))
+	q.write(count(205, 90)) // fills the last slot; the rest has no room
+	want := []struct {
+		n    int
+		loss bool
+	}{{4, false}, {10, true}, {10, false}}
+	for i, w := range want {
+		s := q.next()
+		if s == nil || len(s.samples) != w.n || s.loss != w.loss {
+			t.Fatalf("slot %d: %+v, want %+v", i, s, w)
+		}
+		q.release()
+	}
+	if q.next() != nil {
+		t.Fatal("more than what there was room for")
+	}
+	q.write(count(0, 10))
+	if s := q.next(); s == nil || !s.loss {
+		t.Fatalf("nothing says that frames were dropped: %+v", s)
+	}
+}
+
+func TestQueueDoesNotAllocate(t *testing.T) {
+	q, _ := newTestQueue(4, 1600)
+	in := count(0, 1000)
+	if n := testing.AllocsPerRun(100, func() {
+		q.write(in)
+		for q.next() != nil {
+			q.release()
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations a write", n)
+	}
+}
