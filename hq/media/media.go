@@ -13,7 +13,6 @@ package media
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -52,7 +51,8 @@ func New(files Files, cache Cache, log *slog.Logger) *Media {
 	return &Media{files: files, cache: cache, log: log, draw: make(chan struct{}, 1)}
 }
 
-// Original opens the audio as it was recorded, in the call's codec. The caller closes it.
+// Original opens the audio as it was recorded, in the call's codec; FLAC with its length filled in. The caller closes
+// it.
 func (m *Media) Original(ctx context.Context, id call.ID) (io.ReadSeekCloser, error) {
 	r, err := m.open(ctx, id)
 	if err != nil {
@@ -95,7 +95,11 @@ func (m *Media) Convert(ctx context.Context, id call.ID, format string, w io.Wri
 	if format == string(r.header.Codec) {
 		_, err = io.Copy(w, r)
 	} else {
-		err = r.convert(ctx, format, w)
+		var audio *audio
+		if audio, err = r.decode(ctx); err == nil {
+			err = convert(ctx, audio, format, "Call "+id.String(), w)
+			m.damaged(id, audio.damage)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("convert call %s to %s: %w", id, format, err)
@@ -103,11 +107,7 @@ func (m *Media) Convert(ctx context.Context, id call.ID, format string, w io.Wri
 	return nil
 }
 
-func (r *recording) convert(ctx context.Context, format string, w io.Writer) error {
-	audio, err := r.decode()
-	if err != nil {
-		return err
-	}
+func convert(ctx context.Context, audio *audio, format, title string, w io.Writer) error {
 	if format == WAV {
 		if _, err := w.Write(pcm.WAVHeader(audio.format, audio.left)); err != nil {
 			return err
@@ -120,7 +120,7 @@ func (r *recording) convert(ctx context.Context, format string, w io.Writer) err
 		})
 	}
 	e, err := encoder.New(encoder.Config{
-		Codec: format, Rate: audio.format.Rate, Channels: audio.format.Channels, Title: "Call " + r.header.Call.String(),
+		Codec: format, Rate: audio.format.Rate, Channels: audio.format.Channels, Title: title,
 	})
 	if err != nil {
 		return err
@@ -130,7 +130,10 @@ func (r *recording) convert(ctx context.Context, format string, w io.Writer) err
 		return err
 	}
 	err = audio.each(ctx, func(samples []int16) error { return e.Write(samples, emit) })
-	return errors.Join(err, e.Close(emit))
+	if closed := e.Close(emit); err == nil { // it has to be closed in any case
+		err = closed
+	}
+	return err
 }
 
 // damaged logs what is wrong with a call file that was read as far as it goes.

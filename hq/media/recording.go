@@ -2,6 +2,7 @@ package media
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,8 +40,9 @@ type recording struct {
 	header call.Header
 	frames int64 // that the chunks cover, at the header's rate
 	chunks []extent
-	size   int64 // of the media
-	at     int64 // where the next Read begins in the media
+	head   []byte // what the media begins with, where that is other than in the call file
+	size   int64  // of the media
+	at     int64  // where the next Read begins in the media
 }
 
 // extent is where a chunk's bytes are.
@@ -71,7 +73,35 @@ func newRecording(file io.ReadSeekCloser) (r *recording, damage, err error) {
 	if r.header.Call.IsZero() {
 		return nil, nil, fmt.Errorf("read header: %w", damage)
 	}
-	return r, damage, nil
+	if r.header.Codec == call.FLAC {
+		err = r.fillInLength()
+	}
+	return r, damage, err
+}
+
+// Offsets in FLAC's head (RFC 9639, section 8): the mark, the head of the first block, STREAMINFO.
+const (
+	flacHead    = 4 + 4 + 18 // up to and with the total number of samples
+	flacSamples = flacHead - 5
+)
+
+// fillInLength writes the length into the head of FLAC media, which the recorder could not know when it wrote that: a
+// browser does not show how long a call is without it. Media that says its length, or is none, stays as it is.
+func (r *recording) fillInLength() error {
+	head := make([]byte, flacHead)
+	if _, err := io.ReadFull(r, head); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	r.at = 0
+	// The number has 36 bits, of which the uppermost share a byte with what stands before.
+	samples := head[flacSamples:]
+	if string(head[:4]) != "fLaC" || head[4]&0x7f != 0 || samples[0]&0x0f != 0 || binary.BigEndian.Uint32(samples[1:]) != 0 || r.frames >= 1<<36 {
+		return nil
+	}
+	samples[0] |= byte(r.frames >> 32)
+	binary.BigEndian.PutUint32(samples[1:], uint32(r.frames))
+	r.head = head
+	return nil
 }
 
 // Read implements io.Reader.
@@ -87,6 +117,9 @@ func (r *recording) Read(p []byte) (n int, err error) {
 			return n, fmt.Errorf("read call file: %w", err)
 		}
 		got, err := io.ReadFull(r.file, part)
+		if r.at < int64(len(r.head)) {
+			copy(part[:got], r.head[r.at:])
+		}
 		n, r.at = n+got, r.at+int64(got)
 		if err != nil {
 			return n, fmt.Errorf("read call file: %w", err)
@@ -117,23 +150,46 @@ func (r *recording) Seek(offset int64, whence int) (int64, error) {
 func (r *recording) Close() error { return r.file.Close() }
 
 // audio is decoded media, of exactly the length that the chunks claim: codecs that fill up their last frame (MP3) are
-// cut, media that is shorter than it claims ends in silence.
+// cut, media that is shorter than it claims, or damaged, ends in silence.
 type audio struct {
 	decoder encoder.Decoder
 	format  pcm.Format
 	left    int64 // frames still to come
+	damage  error // why the rest is silence
 }
 
-func (r *recording) decode() (*audio, error) {
-	d, err := encoder.NewDecoder(string(r.header.Codec), r)
+// decode reads the media from where it stands; the context ends it.
+func (r *recording) decode(ctx context.Context) (*audio, error) {
+	d, err := r.decoder(ctx)
 	if err != nil {
 		return nil, err
 	}
 	format := d.Format()
-	if format.Channels != r.header.Channels {
-		return nil, fmt.Errorf("media of %d channels in a call of %d", format.Channels, r.header.Channels)
-	}
 	return &audio{decoder: d, format: format, left: r.frames * int64(format.Rate) / int64(r.header.Rate)}, nil
+}
+
+func (r *recording) decoder(ctx context.Context) (encoder.Decoder, error) {
+	d, err := encoder.NewDecoder(string(r.header.Codec), cancelable{ctx, r})
+	if err != nil {
+		return nil, err
+	}
+	if channels := d.Format().Channels; channels != r.header.Channels {
+		return nil, fmt.Errorf("media of %d channels in a call of %d", channels, r.header.Channels)
+	}
+	return d, nil
+}
+
+// cancelable is a reader that fails once nobody waits for it any more.
+type cancelable struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c cancelable) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
 }
 
 // each gives all samples in turn, interleaved, whole frames; they are valid until take returns.
@@ -141,9 +197,6 @@ func (a *audio) each(ctx context.Context, take func(samples []int16) error) erro
 	block := make([]int16, 4096*a.format.Channels)
 	channels := int64(a.format.Channels)
 	for ended := false; a.left > 0; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		part := block[:min(int64(len(block)), a.left*channels)]
 		n := len(part)
 		if ended {
@@ -151,8 +204,11 @@ func (a *audio) each(ctx context.Context, take func(samples []int16) error) erro
 		} else {
 			var err error
 			n, err = a.decoder.Read(part)
-			if ended = errors.Is(err, io.EOF); err != nil && !ended {
-				return err
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if ended = err != nil; ended && !errors.Is(err, io.EOF) {
+				a.damage = err
 			}
 		}
 		a.left -= int64(n) / channels

@@ -55,7 +55,7 @@ func (s *server) viewRecorder(rec hq.Recorder) recorderView {
 		return v
 	}
 	v.Reasons, v.Software = st.Reasons, st.Software
-	for _, l := range st.Lines {
+	for _, l := range st.Lines { // what they count is since the recorder started
 		line := lineView{Name: l.Line, State: badge{Kind: "", Text: "quiet"}}
 		switch {
 		case l.Alarm != "":
@@ -63,7 +63,7 @@ func (s *server) viewRecorder(rec hq.Recorder) recorderView {
 		case l.Recording:
 			line.State = badge{Kind: "busy", Text: "in a call"}
 		}
-		line.Note = count(int(l.Calls), "call") + " since it started"
+		line.Note = count(int(l.Calls), "call")
 		if l.Lost > 0 {
 			line.Note += ", some audio lost"
 		}

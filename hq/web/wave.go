@@ -3,6 +3,8 @@ package web
 import (
 	"fmt"
 	"html/template"
+	"math"
+	"slices"
 	"strings"
 )
 
@@ -17,7 +19,7 @@ func waveSVG(peaks [][]byte) template.HTML {
 		return ""
 	}
 	up, down := bars(peaks[0]), bars(peaks[len(peaks)-1])
-	most := 64 // silence stays flat: it is not blown up to full height
+	most := 64 // a line at rest stays flat: its noise is not blown up to full height
 	for i := range up {
 		most = max(most, up[i], down[i])
 	}
@@ -31,14 +33,14 @@ func waveSVG(peaks [][]byte) template.HTML {
 		3*waveBars-1, waveHeight, path.String()))
 }
 
-// bars are the loudest of the points that fall on each bar.
+// bars are the loudest of the points that fall on each bar, 0 to 255 as the square root of what it was, so that quiet
+// speech is seen.
 func bars(points []byte) []int {
 	b := make([]int, waveBars)
 	for i := range b {
 		from := i * len(points) / waveBars
-		for _, p := range points[from:max(from+1, (i+1)*len(points)/waveBars)] {
-			b[i] = max(b[i], int(p))
-		}
+		loudest := slices.Max(points[from:max(from+1, (i+1)*len(points)/waveBars)])
+		b[i] = int(math.Sqrt(float64(loudest) * 255))
 	}
 	return b
 }
