@@ -323,8 +323,9 @@ func (r *rig) checkAudio(c heardCall) {
 	}
 	var marks []call.Gap
 	for _, m := range c.Marks {
-		if m.Kind == call.MarkGap {
-			marks = append(marks, call.Gap{Position: m.Position, Frames: m.Frames, Cause: m.Value})
+		left := c.End.Frames - m.Position
+		if m.Kind == call.MarkGap && (left > 0 || !c.End.Recovered) { // a gap's silence may not have been stored
+			marks = append(marks, call.Gap{Position: m.Position, Frames: min(m.Frames, left), Cause: m.Value})
 		}
 	}
 	if !slices.Equal(marks, c.End.Gaps) {

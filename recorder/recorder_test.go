@@ -310,6 +310,26 @@ func TestOverflow(t *testing.T) {
 	}
 }
 
+// TestLossInAnOverflow: what the card lost meanwhile keeps its own cause.
+func TestLossInAnOverflow(t *testing.T) {
+	r := newRig(t, mono, func(c *recorder.LineConfig) { c.QueueBytes = 2 * 2 * rate }, began(0, 100), ended(300000, 300000))
+	r.hearUntil(20000, 1000)
+	r.ring.fail = func(call.Record) error { return errFull }
+	r.hearUntil(20000+5*rate, 1000)
+	r.hear(400, call.CauseOverrun, 1000)
+	r.hearUntil(20000+15*rate, 1000)
+	r.ring.fail = nil
+	r.hearUntil(310000, 1000)
+	r.stop()
+	var causes []string
+	for _, g := range r.calls()[0].End.Gaps {
+		causes = append(causes, g.Cause)
+	}
+	if want := []string{call.CauseOverflow, call.CauseOverrun, call.CauseOverflow}; !slices.Equal(causes, want) || len(r.losses()) != 0 {
+		t.Errorf("gaps by %q, losses %v", causes, r.losses())
+	}
+}
+
 // almost compares gaps but for the length of a period.
 func almost(got, want []call.Gap, period int64) bool {
 	near := func(a, b int64) bool { return a-b <= period && b-a <= period }
