@@ -33,7 +33,7 @@ func (r *Ring) Status() Status {
 	s.Full = s.FreeBytes < 2*pageSize
 	s.QueuedBytes = r.queued
 	s.WaitingBytes = r.table.bytes
-	s.WaitingEntries = len(r.table.entries)
+	s.WaitingEntries = len(r.table.unreceipted())
 	for _, c := range r.table.order {
 		if c.gone || c.receipt || c.givenUp {
 			continue
@@ -90,9 +90,9 @@ func (r *Ring) describeCall(c *stored) (call.Stored, error) {
 		r.mu.Unlock()
 		return call.Stored{}, ErrUnknownCall
 	}
-	if s, ok := c.known(); ok {
-		r.mu.Unlock()
-		return s, nil
+	if c.said != nil {
+		defer r.mu.Unlock()
+		return c.stored(c.said), nil
 	}
 	held := []*segment{c.parts[0].seg}
 	if c.manifest.seg != nil {
@@ -113,36 +113,26 @@ func (r *Ring) describeCall(c *stored) (call.Stored, error) {
 	if err == nil && c.manifest == snapshot.manifest {
 		r.table.describe(c, d)
 	}
-	s := snapshot.stored()
-	s.Header.Call = c.id
-	if d != nil {
-		s.Header, s.Manifest = d.header, d.manifest
-	}
-	return s, err
+	return snapshot.stored(d), err
 }
 
 // stored is describeCall without locks, for Open.
 func (r *Ring) stored(c *stored) (call.Stored, error) {
 	d, err := r.description(c)
-	s := c.stored()
+	return c.stored(d), err
+}
+
+// stored is what is known of a call, with what its records say where they were read.
+func (c *stored) stored(d *description) call.Stored {
+	s := call.Stored{Size: c.size, Ended: c.ended, Receipt: c.receipt, Parked: c.parked}
+	s.Header.Call = c.id
 	if d != nil {
-		s.Header, s.Manifest = d.header, d.manifest
+		s.Header = d.header
 	}
-	return s, err
-}
-
-// stored is what is known without reading.
-func (c *stored) stored() call.Stored {
-	return call.Stored{Size: c.size, Ended: c.ended, Receipt: c.receipt, Parked: c.parked}
-}
-
-func (c *stored) known() (call.Stored, bool) {
-	if c.said == nil {
-		return call.Stored{}, false
+	if d != nil && c.ended {
+		s.Manifest = d.manifest
 	}
-	s := c.stored()
-	s.Header, s.Manifest = c.said.header, c.said.manifest
-	return s, true
+	return s
 }
 
 // description reads a call's header and manifest; what can be read is given beside an error.
@@ -172,7 +162,8 @@ func (r *Ring) description(c *stored) (*description, error) {
 // Entries gives up to max entries that are synced and not receipted, in order.
 func (r *Ring) Entries(max int) ([]call.SignedEntry, error) {
 	r.mu.Lock()
-	waiting := append([]waiting(nil), r.table.entries[:min(max, len(r.table.entries))]...)
+	waiting := r.table.unreceipted()
+	waiting = slices.Clone(waiting[:min(max, len(waiting))])
 	for _, w := range waiting {
 		w.seg.leases++
 	}
@@ -235,15 +226,17 @@ func (r *Ring) acceptEntries(rcpt call.Receipt, jws string) error {
 		return fmt.Errorf("receipt of entries of epoch %v: this ring's is %v", rcpt.Epoch, r.epoch)
 	case rcpt.Last > t.last:
 		return fmt.Errorf("receipt of entries up to %d: there are %d", rcpt.Last, t.last)
-	case rcpt.Last <= t.accepted:
+	case rcpt.Last <= t.taken:
 		return nil
-	case len(t.entries) > 0 && rcpt.First > t.entries[0].number:
-		return fmt.Errorf("receipt of entries from %d: those from %d are not receipted yet", rcpt.First, t.entries[0].number)
+	}
+	if w := t.unreceipted(); len(w) > 0 && rcpt.First > w[0].number {
+		return fmt.Errorf("receipt of entries from %d: those from %d are not receipted yet", rcpt.First, w[0].number)
 	}
 	it := noteItem(note{Op: opAccept, Last: rcpt.Last, Receipt: jws})
 	if err := r.admit(it, 0); err != nil {
 		return fmt.Errorf("receipt of entries up to %d: %w", rcpt.Last, err)
 	}
+	t.taken = rcpt.Last
 	r.enqueue(it)
 	return nil
 }

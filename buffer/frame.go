@@ -73,46 +73,37 @@ var (
 )
 
 // parseFrame reads the frame at the given offset, of which b holds the first bytes. Where b ends too early it says how
-// many bytes are needed.
+// many bytes are needed. With errChecksum the frame is what the bytes claim, without data.
 func parseFrame(b []byte, epoch call.Epoch, offset uint32, limit int64) (f frame, need int, err error) {
 	le := binary.LittleEndian
 	if len(b) < frameHeader || le.Uint32(b) != frameMagic {
 		return frame{}, 0, errNoFrame
 	}
+	f = frame{
+		kind: call.Kind(b[16]), number: le.Uint32(b[20:]), generation: le.Uint32(b[8:]), offset: offset,
+		group: le.Uint32(b[16:]) >> 8,
+	}
+	copy(f.call[:], b[24:frameHeader])
 	length := int64(le.Uint32(b[12:]))
 	if length > maxData || int64(offset)+frameHeader+length > limit {
-		return frame{generation: le.Uint32(b[8:])}, 0, errChecksum
+		return f, 0, errChecksum
 	}
 	end := frameHeader + int(length)
 	if len(b) < end {
-		return frame{generation: le.Uint32(b[8:])}, end, nil
+		return f, end, nil
 	}
-	f = frame{
-		kind: call.Kind(b[16]), number: le.Uint32(b[20:]), generation: le.Uint32(b[8:]), offset: offset,
-		group: le.Uint32(b[16:]) >> 8, data: b[frameHeader:end:end],
-	}
-	copy(f.call[:], b[24:40])
 	if le.Uint32(b[4:]) != frameSum(b[8:end], epoch, offset) {
-		return frame{generation: f.generation}, 0, errChecksum
+		return f, 0, errChecksum
 	}
+	f.data = b[frameHeader:end:end]
 	return f, 0, nil
 }
 
 // scanned is what a scan met besides sound records.
 type scanned struct {
-	end        uint32   // after the last sound record
-	bad        []uint32 // where a record of this generation stands whose checksum does not match
-	unreadable int      // pages that could not be read
-}
-
-// torn counts the bad records after the last sound one: what a cut left half written.
-func (s scanned) torn() (n int) {
-	for _, at := range s.bad {
-		if at >= s.end {
-			n++
-		}
-	}
-	return n
+	end        uint32 // after the last sound record
+	bad        int    // records of this generation whose checksums do not match
+	unreadable int    // pages that could not be read
 }
 
 // scan visits the sound records of a segment's bytes from..to in order. It goes on behind damage: frames are aligned,
@@ -131,7 +122,7 @@ func scan(r io.ReaderAt, epoch call.Epoch, generation uint32, from, to int64, vi
 			continue
 		}
 		if errors.Is(err, errChecksum) && f.generation == generation {
-			res.bad = append(res.bad, uint32(at))
+			res.bad++
 		}
 		at += frameAlign
 	}
@@ -154,7 +145,9 @@ const windowSize = 256 << 10
 func (w *window) frame(epoch call.Epoch, at int64) (frame, error) {
 	f, need, err := parseFrame(w.bytes(at, frameHeader), epoch, uint32(at), w.limit)
 	if need > 0 {
-		f, _, err = parseFrame(w.bytes(at, need), epoch, uint32(at), w.limit)
+		if f, need, err = parseFrame(w.bytes(at, need), epoch, uint32(at), w.limit); need > 0 {
+			err = errNoFrame // the file is shorter than it should be
+		}
 	}
 	return f, err
 }

@@ -211,17 +211,12 @@ func (l *loader) scan(s *segment, f File, size int64) (*directory, error) {
 		return nil, err
 	}
 	s.end = res.end
-	l.rec.Torn += res.torn()
+	l.rec.Torn += res.bad
 	if res.unreadable > 0 {
 		l.damage(s.number, call.ID{}, fmt.Sprintf("%d pages cannot be read", res.unreadable))
 	}
-	for _, at := range res.bad {
-		if at < res.end {
-			l.damage(s.number, call.ID{}, fmt.Sprintf("a record at %d: %v", at, errChecksum))
-		}
-	}
 	d := &directory{}
-	l.scannedCalls(s, d, records)
+	l.scannedCalls(s, d, records, lastGroup)
 	l.scannedSmall(s, d, records, lastGroup)
 	return d, nil
 }
@@ -249,8 +244,9 @@ func (l *loader) decode(s *segment, rec *scannedRecord, data []byte) bool {
 	return err == nil
 }
 
-// scannedCalls adds the records of calls: of each call those that follow each other without a hole, up to its end.
-func (l *loader) scannedCalls(s *segment, d *directory, records []scannedRecord) {
+// scannedCalls adds the records of calls: of each call those that follow each other without a hole, up to its end. A
+// hole in the last group is no damage: power was lost before it was synced.
+func (l *loader) scannedCalls(s *segment, d *directory, records []scannedRecord, lastGroup uint32) {
 	of := make(map[call.ID][]scannedRecord)
 	var order []call.ID
 	for _, rec := range records {
@@ -269,10 +265,6 @@ func (l *loader) scannedCalls(s *segment, d *directory, records []scannedRecord)
 			if next = c.next; c.ended {
 				continue
 			}
-		} else if recs[0].number > 0 {
-			l.orphans[id] = Damage{Segment: s.number, Call: id, What: "the beginning of the call is lost"}
-			l.dropped = true
-			continue
 		}
 		for _, rec := range recs {
 			if rec.number < next {
@@ -280,7 +272,14 @@ func (l *loader) scannedCalls(s *segment, d *directory, records []scannedRecord)
 			}
 			if rec.number > next {
 				l.dropped = true
-				l.damage(s.number, id, fmt.Sprintf("record %d is missing, the call is cut off there", next))
+				switch {
+				case rec.group == lastGroup:
+					l.rec.Torn++
+				case next == 0:
+					l.orphans[id] = Damage{Segment: s.number, Call: id, What: "the beginning of the call is lost"}
+				default:
+					l.damage(s.number, id, fmt.Sprintf("record %d is missing, the call is cut off there", next))
+				}
 				break
 			}
 			d.addCall(id, rec.number, rec.offset, int(rec.length), rec.kind == call.KindEnd)
@@ -318,8 +317,14 @@ func (l *loader) scannedSmall(s *segment, d *directory, records []scannedRecord,
 	slices.SortStableFunc(entries, func(a, b scannedRecord) int { return cmp.Compare(a.entry.Number, b.entry.Number) })
 	for _, rec := range entries {
 		e := rec.entry
-		if e.Number > known+1 && rec.group == lastGroup {
+		behindHole := e.Number > known+1
+		if e.Type == call.EntryEnd && e.Call != nil && e.Number > known { // its end record is lost: it is told anew
+			c := l.r.table.calls[*e.Call]
+			behindHole = behindHole || c != nil && !c.ended
+		}
+		if behindHole && rec.group == lastGroup {
 			l.dropped = true
+			l.rec.Torn++
 			continue
 		}
 		known = max(known, e.Number)

@@ -26,8 +26,8 @@ type Recovered struct {
 	// LostEntries are numbers of ledger entries that are missing through damage.
 	LostEntries []uint64
 
-	Torn    int      // records half written when power was lost; none of them was ever reported as synced
-	Damaged []Damage // what was stored and is lost
+	Torn    int      // records that do not read back; as a rule half written when power was lost, before they were synced
+	Damaged []Damage // what is lost though it was synced
 
 	IndexSetAside string // where a damaged index was put; empty: it was sound
 	Segments      int    // in use
@@ -178,7 +178,8 @@ func (l *loader) files(names []string) error {
 			return err
 		}
 	case len(epochs) == 0:
-		return fmt.Errorf("none of its %d segments has a readable first page: move them away to begin a new ring", len(heads))
+		return fmt.Errorf("none of its %d segments has a readable first page (%w): move them away to begin a new ring",
+			len(heads), heads[0].err)
 	}
 	return l.arrange(heads)
 }

@@ -82,6 +82,7 @@ type table struct {
 	last     uint64    // number of the last entry
 	lastJWS  []byte
 	accepted uint64 // all entries up to here are receipted
+	taken    uint64 // the same, with receipts whose notes are not synced yet
 
 	bytes     int64 // of live calls that headquarters does not have
 	described int   // calls whose description is kept
@@ -141,9 +142,16 @@ func (t *table) addEntry(number uint64, at place, manifestOf *call.ID) {
 	t.entries = slices.Insert(t.entries, i, waiting{number: number, place: at})
 }
 
+// unreceipted are the entries that headquarters does not have.
+func (t *table) unreceipted() []waiting {
+	i := sort.Search(len(t.entries), func(i int) bool { return t.entries[i].number > t.taken })
+	return t.entries[i:]
+}
+
 // accept drops entries that are receipted.
 func (t *table) accept(last uint64) {
 	t.accepted = max(t.accepted, last)
+	t.taken = max(t.taken, last)
 	n := 0
 	for n < len(t.entries) && t.entries[n].number <= t.accepted {
 		t.entries[n].seg.small--
