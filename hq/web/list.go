@@ -113,6 +113,27 @@ type listBody struct {
 	Reason string // of an empty list: what was left out
 }
 
+// link sets where one can go from a page of the list.
+func (b *listBody) link(f filter, next *hq.Cursor, hidden int) {
+	if hidden > 0 {
+		all := f
+		all.Empty = true
+		b.Hidden, b.Reason = all.address(), count(hidden, "call")+" without audio"
+	}
+	if next != nil {
+		older := f
+		older.Before = formatCursor(*next)
+		b.Older = older.address()
+	}
+	if first := f; first.Before != "" {
+		first.Before = ""
+		b.Newest = first.address()
+	}
+	if f != (filter{Before: f.Before}) {
+		b.Clear = "/"
+	}
+}
+
 // row is a call in the list.
 type row struct {
 	ID      string
@@ -149,23 +170,7 @@ func (s *server) listPage(w http.ResponseWriter, r *http.Request) {
 	}
 
 	body := listBody{Known: len(recorders) > 0}
-	if hidden > 0 {
-		all := f
-		all.Empty = true
-		body.Hidden, body.Reason = all.address(), count(hidden, "call")+" without audio"
-	}
-	if next != nil {
-		older := f
-		older.Before = formatCursor(*next)
-		body.Older = older.address()
-	}
-	if first := f; first.Before != "" {
-		first.Before = ""
-		body.Newest = first.address()
-	}
-	if f != (filter{Before: f.Before}) {
-		body.Clear = "/"
-	}
+	body.link(f, next, hidden)
 	day := ""
 	for _, c := range calls {
 		row, err := s.row(r, c)
