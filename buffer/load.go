@@ -142,8 +142,8 @@ func (l *loader) directory(s *segment, d *directory) error {
 			l.release(row.call)
 		case row.op == opCarried || l.r.table.calls[row.call] != nil:
 			n, err := l.r.readNote(at)
-			if err != nil {
-				l.damage(s.number, row.call, err.Error())
+			if err != nil { // the segment was about to be used again; what mattered of it stands in a later one
+				l.rec.Torn++
 				continue
 			}
 			l.note(s, n)
