@@ -19,7 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -42,10 +41,10 @@ type Options struct {
 
 // Transport implements uplink.Transport.
 type Transport struct {
-	base   *url.URL
-	client *http.Client
-	meter  *meter
-	stall  time.Duration
+	base    *url.URL
+	client  *http.Client
+	network uplink.Network
+	stall   time.Duration
 }
 
 // New gives a transport to headquarters' address for recorders, https://HOST[:PORT][/PREFIX]. cfg holds the device's
@@ -61,17 +60,10 @@ func New(address string, cfg *tls.Config, opts Options) (*Transport, error) {
 	if opts.Stall == 0 {
 		opts.Stall = time.Minute
 	}
-	t := &Transport{base: base, meter: &meter{conns: make(map[*meteredConn]struct{})}, stall: opts.Stall}
-	dialer := uplink.NewDialer()
+	t := &Transport{base: base, stall: opts.Stall}
 	t.client = &http.Client{
 		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				c, err := dialer.DialContext(ctx, network, addr)
-				if err != nil {
-					return nil, err
-				}
-				return t.meter.wrap(c), nil
-			},
+			DialContext:         t.network.Dial,
 			Proxy:               http.ProxyFromEnvironment,
 			TLSClientConfig:     cfg.Clone(),
 			TLSHandshakeTimeout: opts.Stall,
@@ -91,7 +83,7 @@ func (t *Transport) Lost() <-chan struct{} { return nil }
 // Close implements uplink.Transport.
 func (t *Transport) Close() error {
 	t.client.CloseIdleConnections()
-	t.meter.closeAll()
+	t.network.CloseAll()
 	return nil
 }
 
@@ -172,7 +164,7 @@ type reply struct {
 
 // do sends a request under the watchdog and reads the answer, which is bounded.
 func (t *Transport) do(req *http.Request) (*reply, error) {
-	ctx, stop := t.meter.watch(req.Context(), t.stall)
+	ctx, stop := t.network.Watch(req.Context(), t.stall)
 	defer stop()
 	what := req.Method + " " + req.URL.Path
 	resp, err := t.client.Do(req.WithContext(ctx))
@@ -190,9 +182,9 @@ func (t *Transport) do(req *http.Request) (*reply, error) {
 
 // failed says why a request came to nothing, and makes sure that the next one gets a new connection.
 func (t *Transport) failed(ctx context.Context, what string, err error) error {
-	if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
+	if cause := context.Cause(ctx); errors.Is(cause, uplink.ErrStalled) {
 		err = cause
-		t.meter.closeAll() // cancelling a request of HTTP/2 leaves its dead connection in use
+		t.network.CloseAll() // cancelling a request of HTTP/2 leaves its dead connection in use
 	}
 	t.client.CloseIdleConnections()
 	var u *url.Error

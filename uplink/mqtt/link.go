@@ -1,0 +1,242 @@
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/wire"
+)
+
+const (
+	atLeastOnce = 1 // QoS
+	pingTimeout = 30 * time.Second
+	inboxSize   = 64 // far more than can be under way
+)
+
+var errLost = errors.New("connection to the broker is lost")
+
+// link is one connection to the broker, from its CONNECT to its end. It is not used again.
+type link struct {
+	client paho.Client
+	lost   chan struct{} // closed when it has ended
+
+	mu      sync.Mutex
+	inboxes map[*inbox]struct{}
+}
+
+// inbox takes the messages that somebody waits for.
+type inbox struct {
+	link     *link
+	wanted   func(message any) bool // called under link.mu
+	messages chan any               // wire.FileResponse, wire.ReceiptAnswer, wire.HaveAnswer
+}
+
+// dial connects and subscribes to all that headquarters sends.
+func (t *Transport) dial(ctx context.Context) (*link, error) {
+	l := &link{lost: make(chan struct{}), inboxes: make(map[*inbox]struct{})}
+	o, err := t.options(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	l.client = paho.NewClient(o)
+	if err := wait(ctx, l.client.Connect()); err != nil {
+		t.network.CloseAll() // ends an attempt that goes on
+		return nil, fmt.Errorf("connect to broker %s: %w", t.host, err)
+	}
+	topics := map[string]byte{
+		wire.TopicFileResponse(t.device): atLeastOnce,
+		wire.TopicReceipt(t.device):      atLeastOnce,
+		wire.TopicHad(t.device):          atLeastOnce,
+	}
+	token := l.client.SubscribeMultiple(topics, nil)
+	err = wait(ctx, token)
+	if s, ok := token.(*paho.SubscribeToken); ok && err == nil {
+		for topic, granted := range s.Result() {
+			if granted > 2 { // 0x80: refused
+				err = errors.Join(err, fmt.Errorf("broker refuses %s", topic))
+			}
+		}
+	}
+	if err != nil {
+		t.network.CloseAll()
+		return nil, fmt.Errorf("subscribe at broker %s: %w", t.host, err)
+	}
+	return l, nil
+}
+
+func (t *Transport) options(ctx context.Context, l *link) (*paho.ClientOptions, error) {
+	will, err := json.Marshal(wire.OfflineStatus(t.device))
+	if err != nil {
+		return nil, fmt.Errorf("encode last will: %w", err)
+	}
+	o := paho.NewClientOptions()
+	o.AddBroker("mqtts://" + t.host)
+	o.SetClientID(string(t.device))
+	o.SetProtocolVersion(4) // 3.1.1, and no second attempt with 3.1
+	o.SetCleanSession(false)
+	o.SetOrderMatters(false)
+	o.SetStore(noStore{})
+	o.SetAutoReconnect(false)
+	o.SetConnectRetry(false)
+	o.SetKeepAlive(t.opts.KeepAlive)
+	o.SetPingTimeout(pingTimeout)
+	o.SetConnectTimeout(t.opts.Stall)
+	o.SetWriteTimeout(0) // a slow link is no error
+	o.SetBinaryWill(wire.TopicStatus(t.device), will, atLeastOnce, true)
+	// Set before connecting: a session that the broker has kept brings messages at once.
+	o.SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { l.dispatch(m.Topic(), m.Payload()) })
+	o.SetConnectionLostHandler(func(paho.Client, error) { close(l.lost) })
+	o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
+		c, err := t.network.Dial(ctx, "tcp", t.host)
+		if err != nil {
+			return nil, err
+		}
+		conn := tls.Client(c, t.tls)
+		if err := conn.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		return conn, nil
+	})
+	return o, nil
+}
+
+// wait waits for a token of CONNECT or SUBSCRIBE, which can be believed.
+func wait(ctx context.Context, token paho.Token) error {
+	select {
+	case <-token.Done():
+		return token.Error()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// publish hands a message to the link. With puback it waits for the broker's acknowledgement, which says no more than
+// that the broker was there. payload must not be changed afterwards.
+func (l *link) publish(ctx context.Context, topic string, retained bool, payload []byte, puback bool) error {
+	handed := make(chan paho.Token, 1)
+	go func() { handed <- l.client.Publish(topic, atLeastOnce, retained, payload) }() // can wait 30 s for a dying link
+	var token paho.Token
+	select {
+	case token = <-handed:
+	case <-l.lost:
+		return errLost
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if !puback {
+		select {
+		case <-token.Done():
+			return token.Error()
+		default:
+			return nil
+		}
+	}
+	select {
+	case <-token.Done():
+		return token.Error()
+	case <-l.lost:
+		return errLost
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// listen opens an inbox for the messages that wanted says yes to.
+func (l *link) listen(wanted func(message any) bool) *inbox {
+	in := &inbox{link: l, wanted: wanted, messages: make(chan any, inboxSize)}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inboxes[in] = struct{}{}
+	return in
+}
+
+func (in *inbox) close() {
+	in.link.mu.Lock()
+	defer in.link.mu.Unlock()
+	delete(in.link.inboxes, in)
+}
+
+// dispatch puts a message that came into the inboxes that want it. What nobody wants, among it what the broker kept of
+// an earlier connection, is dropped: have and the retries make good for it.
+func (l *link) dispatch(topic string, payload []byte) {
+	m, err := decode(topic, payload)
+	if err != nil {
+		return // not a message of this protocol
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for in := range l.inboxes {
+		if !in.wanted(m) {
+			continue
+		}
+		select {
+		case in.messages <- m:
+		default: // more answers than questions; should one be missed, the transfer stalls and starts again
+		}
+	}
+}
+
+// decode reads a message by its topic. The broker gives a client no topics but those it subscribed to.
+func decode(topic string, payload []byte) (any, error) {
+	switch {
+	case strings.HasPrefix(topic, "$file-response/"):
+		return decodeAs[wire.FileResponse](payload)
+	case strings.HasSuffix(topic, "/receipt"):
+		return decodeAs[wire.ReceiptAnswer](payload)
+	case strings.HasSuffix(topic, "/had"):
+		return decodeAs[wire.HaveAnswer](payload)
+	}
+	return nil, fmt.Errorf("topic %q is not for a recorder", topic)
+}
+
+func decodeAs[T any](payload []byte) (any, error) {
+	var m T
+	err := wire.Decode(payload, &m)
+	return m, err
+}
+
+// peek reads the payload of a compact JWS without checking it: only to know what a message is about.
+func peek[T any](jws string) (v T, err error) {
+	parts := strings.Split(jws, ".")
+	if len(parts) != 3 {
+		return v, errors.New("not a compact JWS")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return v, err
+	}
+	err = json.Unmarshal(payload, &v)
+	return v, err
+}
+
+func firstEntry(b wire.EntryBatch) (call.Entry, bool) {
+	if len(b.Entries) == 0 {
+		return call.Entry{}, false
+	}
+	e, err := peek[call.Entry](b.Entries[0])
+	return e, err == nil
+}
+
+// noStore keeps nothing: what has to be sent again is the ring's to know.
+type noStore struct{}
+
+func (noStore) Open()                             {}
+func (noStore) Put(string, packets.ControlPacket) {}
+func (noStore) Get(string) packets.ControlPacket  { return nil }
+func (noStore) All() []string                     { return nil }
+func (noStore) Del(string)                        {}
+func (noStore) Close()                            {}
+func (noStore) Reset()                            {}
