@@ -130,14 +130,6 @@ func TestAudioComesBackAsTheCodecKeepsIt(t *testing.T) {
 	}
 }
 
-func everyNth(s []int16, n int) []int16 {
-	var out []int16
-	for i := 0; i < len(s); i += n {
-		out = append(out, s[i])
-	}
-	return out
-}
-
 func TestFLACIsBitExact(t *testing.T) {
 	const rate, frames = 8000, 20000
 	square := make([]int16, frames)

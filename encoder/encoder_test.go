@@ -21,6 +21,10 @@ func TestNewNamesWhatIsAllowed(t *testing.T) {
 		{"rate", func(c *encoder.Config) { c.Rate = 44100 }, "44100 Hz for Opus: want 8000, 12000, 16000, 24000 or 48000"},
 		{"bits", func(c *encoder.Config) { c.BitsPerSecond = 16 }, "16 bits a second for Opus: want 6000 to 128000"},
 		{"complexity", func(c *encoder.Config) { c.Complexity = 11 }, "complexity 11: want 1 to 10"},
+		{"MP3 rate", func(c *encoder.Config) { c.Codec, c.Rate = "mp3", 4000 }, "4000 Hz for MP3: want 8000 to 48000"},
+		{"MP3 bits", func(c *encoder.Config) { c.Codec, c.BitsPerSecond = "mp3", 20000 }, "20000 bits a second for each of 1 channels of MP3: want"},
+		{"MP3 bits of two", func(c *encoder.Config) { c.Codec, c.Channels, c.BitsPerSecond = "mp3", 2, 160000 }, "for all channels together, one of [8 16 24 32"},
+		{"FLAC rate", func(c *encoder.Config) { c.Codec, c.Rate = "flac", 96000 }, "96000 Hz for FLAC: want 8000 to 48000"},
 		{"title", func(c *encoder.Config) { c.Title = strings.Repeat("x", 1001) }, "title of 1001 bytes: want at most 1000"},
 	}
 	for _, test := range tests {
@@ -35,6 +39,7 @@ func TestNewNamesWhatIsAllowed(t *testing.T) {
 	}
 }
 
+// all are the codecs that every promise is tested with.
 var all = []string{"opus", "mp3", "flac"}
 
 func TestAnErrorOfEmitEndsTheEncoding(t *testing.T) {
@@ -75,5 +80,23 @@ func TestWriteWantsWholeFrames(t *testing.T) {
 			t.Error(codec, "3 samples of two channels: no error")
 		}
 		_ = e.Close(emit)
+	}
+}
+
+// The largest packets there can be must still fit the pages and the length field between two sides.
+func TestOpusAtItsHighestRate(t *testing.T) {
+	for channels := 1; channels <= 2; channels++ {
+		samples := noise(48000*2*channels, 1)
+		media, _ := join(encode(t, encoder.Config{Codec: "opus", Rate: 48000, Channels: channels, BitsPerSecond: 128000, Complexity: 10}, samples))
+		_, got := mustDecode(t, "opus", media)
+		if len(got) != len(samples) {
+			t.Errorf("%d channels: %d samples, want %d", channels, len(got), len(samples))
+		}
+		for c := range channels {
+			want, got := everyNth(samples[c:], channels), everyNth(got[c:], channels)
+			if q := snr(want, got); q < 6 { // full-scale white noise is the worst there is
+				t.Errorf("channel %d of %d: SNR %.1f dB", c, channels, q)
+			}
+		}
 	}
 }

@@ -18,6 +18,10 @@ const (
 )
 
 // opusDecoder decodes Ogg Opus at the rate that was encoded: Opus decodes to any of its rates, so nothing is resampled.
+//
+// pion/opus v0.1.0 follows libopus closely in speech (55 dB over 51 min of it at 8 kHz, no second below 30 dB), but not in
+// pure tones that come out of silence at 8 kHz: the first second of a sweep came out 8 dB too loud, that of a ring-back
+// tone (440 and 480 Hz) 1 dB.
 type opusDecoder struct {
 	pages   *ogg.Reader
 	format  pcm.Format

@@ -114,17 +114,17 @@ func (e *opusEncoder) Close(emit func(Chunk) error) error {
 		return err
 	}
 	packet := e.codec.PacketFrames() * e.channels
-	missing := len(e.pcm) + e.codec.Lookahead()*e.channels
-	missing = (missing + packet - 1) / packet * packet
-	if missing > cap(e.pcm) {
+	needed := len(e.pcm) + e.codec.Lookahead()*e.channels
+	needed = (needed + packet - 1) / packet * packet
+	if needed > cap(e.pcm) {
 		// The delay needs one packet more than a page holds.
 		e.pcm = append(e.pcm, make([]int16, cap(e.pcm)-len(e.pcm))...)
-		missing -= cap(e.pcm)
+		needed -= cap(e.pcm)
 		if err := e.writePage(0, emit); err != nil {
 			return err
 		}
 	}
-	e.pcm = append(e.pcm, make([]int16, missing-len(e.pcm))...)
+	e.pcm = append(e.pcm, make([]int16, needed-len(e.pcm))...)
 	return e.writePage(ogg.FlagLast, emit)
 }
 
@@ -135,10 +135,9 @@ func (e *opusEncoder) writePage(flags byte, emit func(Chunk) error) error {
 	if err != nil {
 		return fmt.Errorf("encode Opus: %w", err)
 	}
-	end := e.preSkip + e.frames*e.scale
 	e.granule += int64(len(e.pcm)/e.channels) * e.scale
-	if flags == ogg.FlagLast || e.granule > end {
-		e.granule = end
+	if flags == ogg.FlagLast {
+		e.granule = e.preSkip + e.frames*e.scale
 	}
 	e.pcm = e.pcm[:0]
 	e.page = e.stream.AppendPage(e.page, flags, e.granule, sizes, e.body[:n])

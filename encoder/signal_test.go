@@ -87,11 +87,15 @@ func sides(left, right []int16) []int16 {
 
 // side takes one channel out of two.
 func side(samples []int16, channel int) []int16 {
-	s := make([]int16, 0, len(samples)/2)
-	for i := channel; i < len(samples); i += 2 {
-		s = append(s, samples[i])
+	return everyNth(samples[min(channel, len(samples)):], 2)
+}
+
+func everyNth(samples []int16, n int) []int16 {
+	out := make([]int16, 0, len(samples)/n+1)
+	for i := 0; i < len(samples); i += n {
+		out = append(out, samples[i])
 	}
-	return s
+	return out
 }
 
 // power is the mean square.

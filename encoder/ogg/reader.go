@@ -35,11 +35,11 @@ func (r *Reader) Next() (*Page, error) {
 		return nil, io.EOF
 	}
 	if err != nil {
-		return nil, fmt.Errorf("Ogg page at byte %d, after %d bytes: %w", r.offset, n, err)
+		return nil, fmt.Errorf("page at byte %d, after %d bytes: %w", r.offset, n, err)
 	}
 	page, size, err := r.read()
 	if err != nil {
-		return nil, fmt.Errorf("Ogg page at byte %d: %w", r.offset, err)
+		return nil, fmt.Errorf("page at byte %d: %w", r.offset, err)
 	}
 	r.offset += int64(size)
 	return page, nil
