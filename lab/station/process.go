@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -181,4 +182,15 @@ func (p *Process) Usage() *syscall.Rusage {
 	<-p.done
 	usage, _ := p.cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	return usage
+}
+
+// AllWords is the whole log.
+func (p *Process) AllWords() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var text strings.Builder
+	for _, e := range p.events {
+		fmt.Fprintln(&text, e.Message, e.Fields)
+	}
+	return text.String()
 }

@@ -19,7 +19,11 @@ type Error struct {
 	File   string
 	Line   int // from 1; 0 where it is of no line
 	Reason string
+	Err    error // what the system said of the file; nil where it could be read
 }
+
+// Unwrap implements errors' interface.
+func (e *Error) Unwrap() error { return e.Err }
 
 // Error implements error.
 func (e *Error) Error() string {
@@ -34,7 +38,7 @@ func (e *Error) Error() string {
 func Load(file string, v any) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("read settings: %w", err)
+		return &Error{File: file, Reason: fmt.Sprintf("cannot be read: %v; --config names another", errors.Unwrap(err)), Err: err}
 	}
 	dec := toml.NewDecoder(strings.NewReader(string(text)))
 	dec.DisallowUnknownFields()

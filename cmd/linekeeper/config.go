@@ -1,0 +1,218 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/linekeeper/linekeeper/cmd/internal/settings"
+)
+
+// defaultConfig is where the recorder's settings stand.
+const defaultConfig = "/etc/linekeeper/linekeeper.toml"
+
+// config is the recorder's settings file. docs/operator-guide.md has a line for each key.
+type config struct {
+	Data    string        `toml:"data"`    // folder of identity, ring and index
+	Control string        `toml:"control"` // socket of `linekeeper status` and its like
+	Ring    ringConfig    `toml:"ring"`
+	Capture captureConfig `toml:"capture"`
+	Calls   callsConfig   `toml:"calls"`
+	Encoder encoderConfig `toml:"encoder"`
+	Lines   []lineConfig  `toml:"line"`
+	Uplink  uplinkConfig  `toml:"uplink"`
+	Light   lightConfig   `toml:"light"`
+
+	file string
+}
+
+type ringConfig struct {
+	Size         settings.Size     `toml:"size"`
+	SyncInterval settings.Duration `toml:"sync_interval"`
+	WhenFull     string            `toml:"when_full"` // stop, overwrite
+}
+
+type captureConfig struct {
+	LineRate int               `toml:"line_rate"` // Hz
+	Period   settings.Duration `toml:"period"`
+	Buffer   settings.Duration `toml:"buffer"`
+	Watchdog settings.Duration `toml:"watchdog"`
+}
+
+type callsConfig struct {
+	PreRoll  settings.Duration `toml:"pre_roll"`
+	HangOver settings.Duration `toml:"hang_over"`
+	Tail     settings.Duration `toml:"tail"`
+	Longest  settings.Duration `toml:"longest"`
+}
+
+type encoderConfig struct {
+	Codec         string `toml:"codec"`
+	BitsPerSecond int    `toml:"bits_per_second"` // a side
+	Complexity    int    `toml:"complexity"`
+}
+
+type lineConfig struct {
+	Name     string   `toml:"name"`
+	Device   string   `toml:"device"`
+	Channels []int    `toml:"channels"` // of the card, from 0
+	Sides    []string `toml:"sides"`    // what two channels are: agent, caller
+}
+
+type uplinkConfig struct {
+	Order []string `toml:"order"`
+	HTTPS string   `toml:"https"`
+	MQTT  string   `toml:"mqtt"`
+}
+
+type lightConfig struct {
+	Pin    string `toml:"pin"`    // one light for everything
+	Record string `toml:"record"` // or three
+	Link   string `toml:"link"`
+	Fault  string `toml:"fault"`
+}
+
+func newConfig() config {
+	return config{
+		Data:    "/var/lib/linekeeper",
+		Control: "/run/linekeeper/control.sock",
+		Ring:    ringConfig{Size: 2 << 30, SyncInterval: settings.Duration(time.Second), WhenFull: "stop"},
+		Capture: captureConfig{
+			LineRate: 8000,
+			Period:   settings.Duration(200 * time.Millisecond),
+			Buffer:   settings.Duration(2 * time.Second),
+			Watchdog: settings.Duration(time.Second),
+		},
+		Calls: callsConfig{
+			PreRoll:  settings.Duration(2 * time.Second),
+			HangOver: settings.Duration(20 * time.Second),
+			Tail:     settings.Duration(time.Second),
+			Longest:  settings.Duration(2 * time.Hour),
+		},
+		Encoder: encoderConfig{Codec: "opus", Complexity: 5},
+		Uplink:  uplinkConfig{Order: []string{"https", "mqtt"}},
+	}
+}
+
+// loadConfig reads and checks a settings file.
+func loadConfig(file string) (config, error) {
+	c := newConfig()
+	c.file = file
+	if err := settings.Load(file, &c); err != nil {
+		return config{}, err
+	}
+	return c, c.check()
+}
+
+func (c *config) wrong(key string, index int, format string, args ...any) error {
+	return settings.Wrong(c.file, key, index, format, args...)
+}
+
+// check finds every value that cannot work.
+func (c *config) check() error {
+	var all []error
+	bad := func(key string, format string, args ...any) { all = append(all, c.wrong(key, 0, format, args...)) }
+	oneOf := func(key, value string, allowed ...string) {
+		if !slices.Contains(allowed, value) {
+			reason := fmt.Sprintf("%q is not one of: %s", value, strings.Join(allowed, ", "))
+			if near := settings.Nearest(value, allowed); near != "" {
+				reason += fmt.Sprintf("; did you mean %q?", near)
+			}
+			bad(key, "%s", reason)
+		}
+	}
+	within := func(key string, value, least, most settings.Duration) {
+		if value < least || value > most {
+			bad(key, "%v is outside %v to %v", time.Duration(value), time.Duration(least), time.Duration(most))
+		}
+	}
+	second := settings.Duration(time.Second)
+	oneOf("encoder.codec", c.Encoder.Codec, "opus", "mp3", "flac")
+	oneOf("ring.when_full", c.Ring.WhenFull, "stop", "overwrite")
+	within("ring.sync_interval", c.Ring.SyncInterval, second/10, 60*second)
+	within("capture.period", c.Capture.Period, second/100, second)
+	within("capture.buffer", c.Capture.Buffer, second, 10*second)
+	within("capture.watchdog", c.Capture.Watchdog, second/2, 60*second)
+	within("calls.pre_roll", c.Calls.PreRoll, 0, 30*second)
+	within("calls.hang_over", c.Calls.HangOver, second, 3600*second)
+	within("calls.tail", c.Calls.Tail, 0, c.Calls.HangOver)
+	within("calls.longest", c.Calls.Longest, 60*second, 24*3600*second)
+	if c.Ring.Size < 64<<20 || c.Ring.Size > 1<<40 {
+		bad("ring.size", "%d bytes is outside 64MiB to 1TiB", c.Ring.Size)
+	}
+	if r := c.Capture.LineRate; r != 8000 && r != 16000 {
+		bad("capture.line_rate", "%d is neither 8000 nor 16000", r)
+	}
+	if b := c.Encoder.BitsPerSecond; b != 0 && (b < 6000 || b > 320000) {
+		bad("encoder.bits_per_second", "%d is outside 6000 to 320000", b)
+	}
+	if x := c.Encoder.Complexity; x < 0 || x > 10 {
+		bad("encoder.complexity", "%d is outside 0 to 10", x)
+	}
+	all = append(all, c.checkLines()...)
+	all = append(all, c.checkUplink()...)
+	return errors.Join(all...)
+}
+
+func (c *config) checkLines() []error {
+	var all []error
+	names := map[string]bool{}
+	taken := map[string]bool{}
+	for i, l := range c.Lines {
+		bad := func(key, format string, args ...any) { all = append(all, c.wrong("line."+key, i, format, args...)) }
+		if l.Name == "" || names[l.Name] || len(l.Name) > 64 {
+			bad("name", "%q: each line needs a name of its own, of at most 64 bytes", l.Name)
+		}
+		names[l.Name] = true
+		if l.Device == "" {
+			bad("device", "missing: the ALSA device that hears the line; `linekeeper inputs` lists them")
+		}
+		if len(l.Channels) > 2 || len(l.Sides) > 0 && len(l.Sides) != len(l.Channels) {
+			bad("channels", "a line has one channel, or two with a name for each in sides")
+		}
+		for _, ch := range c.channels(i) {
+			where := fmt.Sprintf("%s channel %d", l.Device, ch)
+			if ch < 0 || ch > 31 || taken[where] {
+				bad("channels", "%s is out of range, or another line's", where)
+			}
+			taken[where] = true
+		}
+	}
+	return all
+}
+
+// channels of the i-th line: the first of the card where nothing is said.
+func (c *config) channels(i int) []int {
+	if len(c.Lines[i].Channels) == 0 {
+		return []int{0}
+	}
+	return c.Lines[i].Channels
+}
+
+func (c *config) checkUplink() []error {
+	var all []error
+	for _, name := range c.Uplink.Order {
+		if name != "https" && name != "mqtt" {
+			all = append(all, c.wrong("uplink.order", 0, "%q is neither https nor mqtt", name))
+		}
+	}
+	for _, address := range []struct{ key, value, scheme string }{{"https", c.Uplink.HTTPS, "https"}, {"mqtt", c.Uplink.MQTT, "mqtts"}} {
+		u, err := url.Parse(address.value)
+		if address.value != "" && (err != nil || u.Scheme != address.scheme || u.Host == "") {
+			all = append(all, c.wrong("uplink."+address.key, 0, "%q is not an address such as %s://headquarters.example:%s",
+				address.value, address.scheme, map[string]string{"https": "8444", "mqtts": "8883"}[address.scheme]))
+		}
+	}
+	return all
+}
+
+// hasUplink says whether there is anywhere to deliver to.
+func (c *config) hasUplink() bool { return c.Uplink.HTTPS != "" || c.Uplink.MQTT != "" }
+
+func (c *config) identityDir() string { return filepath.Join(c.Data, "identity") }
+func (c *config) ringDir() string     { return filepath.Join(c.Data, "ring") }
+func (c *config) indexFile() string   { return filepath.Join(c.Data, "index.db") }

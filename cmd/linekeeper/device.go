@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/linekeeper/linekeeper/buffer"
+	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/capture"
+	"github.com/linekeeper/linekeeper/encoder"
+	"github.com/linekeeper/linekeeper/ledger"
+	"github.com/linekeeper/linekeeper/line"
+	"github.com/linekeeper/linekeeper/pcm"
+	"github.com/linekeeper/linekeeper/recorder"
+	"github.com/linekeeper/linekeeper/seal"
+)
+
+// device is the recorder put together, from the lines to the ring.
+type device struct {
+	cfg      config
+	id       identity
+	ring     *buffer.Ring
+	recorder *recorder.Recorder
+	lines    []*recorder.Line // in the order of the settings
+}
+
+// openDevice opens the ring, closes what a crash left open, and makes the lines.
+func openDevice(cfg config, id identity, clock recorder.Clock, observer recorder.Observer, log *slog.Logger) (*device, error) {
+	d := &device{cfg: cfg, id: id}
+	var book *ledger.Ledger
+	ring, found, err := buffer.Open(buffer.Options{
+		Dir:          cfg.ringDir(),
+		Index:        cfg.indexFile(),
+		SizeBytes:    int64(cfg.Ring.Size),
+		SyncInterval: time.Duration(cfg.Ring.SyncInterval),
+		WhenFull:     buffer.Policy(cfg.Ring.WhenFull),
+		GiveUp:       func(c call.Stored) error { return d.bury(book, clock, c) },
+		Header:       seal.ParseHeader,
+		Entry:        ledger.Parse,
+		Log:          log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.ring = ring
+	state := ring.State()
+	next := ledger.State{Device: id.device, Epoch: state.Epoch, Next: state.Last + 1}
+	if state.JWS != nil {
+		next.Previous = ledger.Hash(state.JWS)
+	}
+	book = ledger.New(next)
+	d.recorder = recorder.New(recorder.Config{
+		Device: id.device, Epoch: state.Epoch, Software: version,
+		Ledger: book, Ring: ring, Seal: beginFile, Clock: clock, Observer: observer, Log: log,
+	})
+	if err := d.begin(state, found, log); err != nil {
+		return nil, errors.Join(err, ring.Close())
+	}
+	return d, nil
+}
+
+// begin brings the ring into order and makes the lines.
+func (d *device) begin(state buffer.State, found buffer.Recovered, log *slog.Logger) error {
+	if state.Last == 0 {
+		if err := d.recorder.BeginEpoch(nil); err != nil {
+			return fmt.Errorf("begin the ledger: %w", err)
+		}
+	}
+	reportRecovery(found, log)
+	calls, err := d.ring.Calls()
+	if err != nil {
+		return err
+	}
+	if err := d.recorder.CloseInterrupted(calls, d.openStored, resumeFile); err != nil {
+		log.Error("a call of the last run cannot be closed", "error", err)
+	}
+	if err := d.ring.Sync(); err != nil {
+		return err
+	}
+	for i := range d.cfg.Lines {
+		l, err := d.recorder.Line(d.lineConfig(i))
+		if err != nil {
+			return err
+		}
+		d.lines = append(d.lines, l)
+	}
+	return nil
+}
+
+func (d *device) openStored(id call.ID) (io.ReadCloser, error) {
+	r, err := d.ring.OpenCall(id)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(r, 0, r.Size()), r}, nil
+}
+
+// bury signs a tombstone for a call that the ring gives up.
+func (d *device) bury(book *ledger.Ledger, clock recorder.Clock, c call.Stored) error {
+	id := c.Header.Call
+	_, err := book.Add(call.Entry{Type: call.EntryTombstone, Call: &id, Line: c.Header.Line, Reason: call.EndedRingFull, Anchor: clock.Anchor()},
+		func(number uint64, jws []byte) error {
+			return d.ring.Append(call.Record{Kind: call.KindEntry, Number: uint32(number), Data: jws})
+		})
+	return err
+}
+
+func reportRecovery(found buffer.Recovered, log *slog.Logger) {
+	if n := len(found.Interrupted) + len(found.Unsigned); n > 0 {
+		log.Info("calls of the last run were cut short", "calls", n)
+	}
+	for _, x := range found.Damaged {
+		log.Error("a part of the ring is damaged", "error", x)
+	}
+	if found.IndexSetAside != "" {
+		log.Warn("the index was damaged and was made anew from the ring", "set_aside", found.IndexSetAside)
+	}
+}
+
+// lineConfig is the i-th line of the settings.
+func (d *device) lineConfig(i int) recorder.LineConfig {
+	c := d.cfg
+	format := pcm.Format{Rate: c.Capture.LineRate, Channels: len(c.channels(i))}
+	detect := line.DefaultConfig()
+	detect.PreRoll = time.Duration(c.Calls.PreRoll)
+	detect.HangOver = time.Duration(c.Calls.HangOver)
+	detect.Tail = time.Duration(c.Calls.Tail)
+	detect.Longest = time.Duration(c.Calls.Longest)
+	return recorder.LineConfig{
+		Name: c.Lines[i].Name, Format: format, Codec: call.Codec(c.Encoder.Codec), Sides: c.Lines[i].Sides,
+		Detector:   line.New(detect, format),
+		NewEncoder: c.newEncoder(format),
+		History:    detect.LookBack() + 2*time.Duration(c.Capture.Period) + time.Second,
+		MaxLoss:    detect.MaxLoss,
+	}
+}
+
+func (c config) newEncoder(f pcm.Format) func(call.ID) (recorder.Encoder, error) {
+	complexity := c.Encoder.Complexity
+	if complexity == 0 {
+		complexity = -1
+	}
+	return func(id call.ID) (recorder.Encoder, error) {
+		e, err := encoder.New(encoder.Config{
+			Codec: c.Encoder.Codec, Rate: f.Rate, Channels: f.Channels, BitsPerSecond: c.Encoder.BitsPerSecond, Complexity: complexity,
+			Serial: binary.LittleEndian.Uint32(id[:]), Title: id.String(),
+		})
+		return chunks{e}, err
+	}
+}
+
+// chunks is an encoder.Encoder as the recorder wants it.
+type chunks struct{ e encoder.Encoder }
+
+func (c chunks) Write(samples []int16, emit func(recorder.Chunk) error) error {
+	return c.e.Write(samples, func(x encoder.Chunk) error { return emit(recorder.Chunk(x)) })
+}
+
+func (c chunks) Close(emit func(recorder.Chunk) error) error {
+	return c.e.Close(func(x encoder.Chunk) error { return emit(recorder.Chunk(x)) })
+}
+
+func beginFile(h call.Header) (recorder.File, call.Record, error) { return seal.NewWriter(h) }
+
+func resumeFile(stored io.Reader) (recorder.Ending, call.End, bool, error) {
+	return seal.ResumeWriter(stored)
+}
+
+// card is a sound card, and which of the device's lines are its.
+type card struct {
+	*capture.Card
+	device string
+	lines  []*recorder.Line
+}
+
+// cards groups the lines of the settings by the card that hears them.
+func (c *config) cards() map[string][]capture.LineConfig {
+	cards := map[string][]capture.LineConfig{}
+	for i, l := range c.Lines {
+		cards[l.Device] = append(cards[l.Device], capture.LineConfig{Name: l.Name, Channels: c.channels(i)})
+	}
+	return cards
+}
+
+func (c *config) captureConfig() capture.Config {
+	return capture.Config{
+		LineRate: c.Capture.LineRate,
+		Period:   time.Duration(c.Capture.Period),
+		Buffer:   time.Duration(c.Capture.Buffer),
+		Watchdog: time.Duration(c.Capture.Watchdog),
+	}
+}
+
+// makeCards makes the cards that the lines need; nothing is opened yet.
+func (d *device) makeCards(log *slog.Logger) []card {
+	var cards []card
+	for name, lines := range d.cfg.cards() {
+		cfg := d.cfg.captureConfig()
+		cfg.Device, cfg.Lines = name, lines
+		c := card{Card: capture.New(cfg, log), device: name}
+		for _, l := range lines {
+			c.lines = append(c.lines, d.line(l.Name))
+		}
+		cards = append(cards, c)
+	}
+	return cards
+}
+
+func (d *device) line(name string) *recorder.Line {
+	for _, l := range d.lines {
+		if l.Name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// run hears the card until ctx ends.
+func (c card) run(ctx context.Context, heard func()) error {
+	return c.Run(ctx, func(i int, p pcm.Period) {
+		c.lines[i].Heard(p)
+		heard()
+	})
+}

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/linekeeper/linekeeper/buffer"
+	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/uplink"
+	"github.com/linekeeper/linekeeper/wire"
+)
+
+// keeper watches over the running recorder: it makes the one state of what the parts say, shows it on the light, to
+// systemd and to headquarters, and feeds systemd's watchdog while everything goes forward.
+type keeper struct {
+	*device
+	cards []card
+	up    *uplink.Uplink // nil: delivers to nobody
+	light *lights
+	log   *slog.Logger
+
+	pumps atomic.Int64 // periods that were heard; those without samples, of a card that is away, too
+	shown call.State
+}
+
+// keeperEvery is how often the state is looked at: the light follows within this time.
+const keeperEvery = 250 * time.Millisecond
+
+func newKeeper(d *device, log *slog.Logger) (*keeper, error) {
+	k := &keeper{device: d, log: log, cards: d.makeCards(log), light: openLights(d.cfg.Light, log)}
+	var err error
+	k.up, err = newUplink(d, k.status, log)
+	return k, err
+}
+
+func (k *keeper) pumped() { k.pumps.Add(1) }
+
+// run keeps watch until ctx ends.
+func (k *keeper) run(ctx context.Context) error {
+	dark := make(chan struct{})
+	go func() { defer close(dark); k.light.run(ctx) }()
+	tick := time.NewTicker(keeperEvery)
+	defer tick.Stop()
+	dog := newWatchdog()
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	var last buffer.Status
+	for {
+		ring := k.ring.Status()
+		if ring.WaitingCalls != last.WaitingCalls || ring.WaitingEntries != last.WaitingEntries {
+			k.wake()
+		}
+		k.show(ring)
+		dog.feed(time.Now(), k.pumps.Load(), ring)
+		last = ring
+		select {
+		case <-ctx.Done():
+			_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+			<-dark
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// show brings the state to the light and, when it has changed, to systemd and to headquarters.
+func (k *keeper) show(ring buffer.Status) {
+	conditions, reasons := k.conditions(ring)
+	k.light.show(conditions)
+	state := conditions.State()
+	if state == k.shown {
+		return
+	}
+	k.shown = state
+	text := string(state)
+	if len(reasons) > 0 {
+		text += ": " + strings.Join(reasons, "; ")
+	}
+	_, _ = daemon.SdNotify(false, "STATUS="+text)
+	k.wake()
+}
+
+func (k *keeper) wake() {
+	if k.up != nil {
+		k.up.Wake()
+	}
+}
+
+// conditions asks every part how it is; reasons say in words what is not well.
+func (k *keeper) conditions(ring buffer.Status) (c call.Conditions, reasons []string) {
+	because := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
+	open := 0
+	for _, card := range k.cards {
+		if s := card.Status(); s.Open {
+			open++
+		} else {
+			c.Alarm = true
+			because("card %s: %s", card.device, s.Err)
+		}
+	}
+	if len(k.cards) > 0 && open == 0 {
+		c.Fault = true
+		because("no line can record")
+	}
+	for _, l := range k.recorder.Status() {
+		c.Recording = c.Recording || l.Recording
+		if l.Alarm != "" {
+			c.Alarm = true
+			because("line %s: %s", l.Line, l.Alarm)
+		}
+		if l.Fault {
+			c.Fault = true
+		}
+	}
+	if ring.Full {
+		c.Fault = true
+		because("the ring is full and nothing in it may be given up: headquarters must receive first")
+	}
+	if ring.Err != "" {
+		c.Fault = true
+		because("the card cannot be written: %s", ring.Err)
+	}
+	if clockGrade() == call.GradeNone {
+		c.Alarm = true
+		because("the clock is not set")
+	}
+	c.Waiting = ring.WaitingCalls
+	if k.up != nil {
+		if s := k.up.Snapshot(); s.Link == "" {
+			c.Offline = true
+			because("headquarters is not reached: %s", s.LastError)
+		}
+	}
+	return c, reasons
+}
+
+// status is what headquarters and `linekeeper status` are told.
+func (k *keeper) status() wire.Status {
+	ring := k.ring.Status()
+	conditions, reasons := k.conditions(ring)
+	s := wire.Status{
+		Device: k.id.device, Online: true, Time: time.Now().UTC(), Software: version,
+		State: conditions.State(), Reasons: reasons, Clock: clockGrade(),
+		Lines:   []wire.LineStatus{},
+		Waiting: wire.Waiting{Calls: ring.WaitingCalls, Bytes: ring.WaitingBytes, Parked: ring.Parked, Entries: ring.WaitingEntries},
+		Ring:    wire.RingStatus{SizeBytes: ring.SizeBytes, FreeBytes: ring.FreeBytes, FreeHours: k.hours(ring.FreeBytes)},
+	}
+	for _, l := range k.recorder.Status() {
+		level := float64(-100)
+		for _, side := range l.Levels {
+			level = max(level, side)
+		}
+		s.Lines = append(s.Lines, wire.LineStatus{Line: l.Line, Recording: l.Recording, Alarm: l.Alarm, LevelDB: level, Lost: l.LostFrames, Calls: l.Calls})
+	}
+	return s
+}
+
+// hours is how long one line can be recorded into so many bytes. Each sync begins on a fresh page, which is what bounds
+// it for a single line.
+func (k *keeper) hours(free int64) float64 {
+	const page = 4096
+	perSecond := 2000.0 // Opus at 16 kbit/s
+	switch bits := k.cfg.Encoder.BitsPerSecond; {
+	case k.cfg.Encoder.Codec == "flac":
+		perSecond = 11000 // of telephone speech at 8 kHz, measured
+	case bits > 0:
+		perSecond = float64(bits) / 8
+	case k.cfg.Encoder.Codec == "mp3":
+		perSecond = 3000
+	}
+	return float64(free) / max(perSecond, page/time.Duration(k.cfg.Ring.SyncInterval).Seconds()) / 3600
+}
+
+// control answers `linekeeper status`, `calls` and `meter`.
+func (k *keeper) control() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET "+controlStatus, answerJSON(k.statusReport))
+	mux.Handle("GET "+controlCalls, answerJSON(k.callReports))
+	return mux
+}
+
+func (k *keeper) statusReport() (statusReport, error) {
+	r := statusReport{Status: k.status(), Light: k.light.about, Sync: k.ring.Status().LastSync, Uplink: "delivers to nobody: the settings name no headquarters", Cards: []cardReport{}}
+	for _, c := range k.cards {
+		s := c.Status()
+		r.Cards = append(r.Cards, cardReport{Device: c.device, Open: s.Open, Rate: s.Rate, Reopened: s.Reopened, Overruns: s.Overruns, Error: s.Err})
+	}
+	if k.up != nil {
+		s := k.up.Snapshot()
+		r.Waiting.Link = s.Link
+		switch {
+		case s.Link == "":
+			r.Uplink = "not connected: " + s.LastError
+		case !s.Call.IsZero():
+			r.Uplink = fmt.Sprintf("%s, sending %s: %s of %s", s.Link, s.Call, bytesText(s.Sent), bytesText(s.Size))
+		default:
+			r.Uplink = s.Link + ", nothing to send"
+		}
+	}
+	return r, nil
+}
+
+func (k *keeper) callReports() ([]callReport, error) {
+	calls, err := k.ring.Calls()
+	reports := []callReport{}
+	for _, c := range calls {
+		r := callReport{Call: c.Header.Call, Line: c.Header.Line, Began: c.Header.Anchor.Wall, Size: c.Size, State: "recording"}
+		if c.Manifest != nil {
+			r.Duration = time.Duration(c.Manifest.Duration * float64(time.Second))
+			r.Ended = c.Manifest.Ended
+			r.State = "waiting"
+		}
+		switch {
+		case c.Receipt:
+			r.State = "delivered"
+		case c.Parked != "":
+			r.State = "parked: " + c.Parked
+		}
+		reports = append(reports, r)
+	}
+	return reports, err
+}
+
+// watchdog tells systemd that the recorder is alive for as long as pump and sync go forward.
+type watchdog struct {
+	patience time.Duration // of systemd; 0: it does not watch
+	pumps    int64
+	sync     time.Time
+	pumped   time.Time // when pumps last changed
+	synced   time.Time
+	fed      time.Time
+}
+
+func newWatchdog() *watchdog {
+	patience, _ := daemon.SdWatchdogEnabled(false)
+	now := time.Now()
+	return &watchdog{patience: patience, pumped: now, synced: now}
+}
+
+// feed is called by the state loop, whose progress its coming is. A card that is away keeps the pump going, with periods
+// without samples; a sync loop with nothing to sync is well.
+func (w *watchdog) feed(now time.Time, pumps int64, ring buffer.Status) {
+	if pumps != w.pumps {
+		w.pumps, w.pumped = pumps, now
+	}
+	if !ring.LastSync.Equal(w.sync) || ring.QueuedBytes == 0 {
+		w.sync, w.synced = ring.LastSync, now
+	}
+	if w.patience == 0 || now.Sub(w.fed) < w.patience/4 {
+		return
+	}
+	if now.Sub(w.pumped) < w.patience/2 && now.Sub(w.synced) < w.patience/2 {
+		_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
+		w.fed = now
+	}
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/linekeeper/linekeeper/buffer"
+	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/cmd/internal/command"
+	"github.com/linekeeper/linekeeper/uplink"
+	"github.com/linekeeper/linekeeper/uplink/mqtt"
+	"github.com/linekeeper/linekeeper/uplink/tus"
+	"github.com/linekeeper/linekeeper/wire"
+)
+
+func runCommand(o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Record the lines of the settings file, and deliver their calls",
+		Long: `Records the lines of the settings file until it is stopped (Ctrl-C, SIGTERM), and delivers their calls to
+headquarters. What a crash or a power cut left open is closed and delivered first.`,
+		Args: command.Exactly(0, "no arguments"),
+	}
+	newLog := command.LogFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		log, err := newLog()
+		if err != nil {
+			return err
+		}
+		cfg, err := loadConfig(o.config)
+		if err != nil {
+			return err
+		}
+		if len(cfg.Lines) == 0 {
+			return cfg.wrong("line", 0, "there is none: add a [[line]] with a name and a device; `linekeeper inputs` lists the devices")
+		}
+		return runRecorder(cmd.Context(), cfg, log)
+	}
+	return cmd
+}
+
+// runRecorder runs everything until ctx ends.
+func runRecorder(ctx context.Context, cfg config, log *slog.Logger) (err error) {
+	id, err := loadIdentity(cfg.identityDir(), cfg.hasUplink())
+	if err != nil {
+		return err
+	}
+	clock, err := newSystemClock()
+	if err != nil {
+		return err
+	}
+	d, err := openDevice(cfg, id, clock, observer{log}, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.ring.Close()) }()
+	k, err := newKeeper(d, log)
+	if err != nil {
+		return err
+	}
+	log.Info("ready", "device", id.device, "lines", len(d.lines), "version", version)
+
+	// What writes outlives what is heard, so that the last seconds of the calls in progress are kept.
+	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWriting()
+	written := make(chan error, 1)
+	go func() { written <- d.ring.Run(writing) }()
+
+	all, ctx := errgroup.WithContext(ctx)
+	for _, c := range k.cards {
+		all.Go(func() error { return c.run(ctx, k.pumped) })
+	}
+	if k.up != nil {
+		all.Go(func() error { return k.up.Run(ctx) })
+	}
+	all.Go(func() error { return k.run(ctx) })
+	all.Go(func() error { return serveControl(ctx, cfg.Control, k.control(), log) })
+	err = all.Wait()
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	err = errors.Join(err, d.recorder.Stop())
+	stopWriting()
+	return errors.Join(err, <-written)
+}
+
+// newUplink connects the ring to headquarters, over the protocols of the settings; nil where there is none.
+func newUplink(d *device, status func() wire.Status, log *slog.Logger) (*uplink.Uplink, error) {
+	if !d.cfg.hasUplink() {
+		return nil, nil
+	}
+	var transports []uplink.Transport
+	for _, name := range d.cfg.Uplink.Order {
+		switch {
+		case name == "https" && d.cfg.Uplink.HTTPS != "":
+			t, err := tus.New(d.cfg.Uplink.HTTPS, d.id.tls, tus.Options{})
+			if err != nil {
+				return nil, err
+			}
+			transports = append(transports, t)
+		case name == "mqtt" && d.cfg.Uplink.MQTT != "":
+			t, err := mqtt.New(d.cfg.Uplink.MQTT, d.id.tls, d.id.device, mqtt.Options{})
+			if err != nil {
+				return nil, err
+			}
+			transports = append(transports, t)
+		}
+	}
+	return uplink.New(store{d.ring}, transports, uplink.Config{
+		Device: d.id.device, Epoch: d.ring.State().Epoch, ReceiptKey: d.id.receipt, Status: status, Observer: observer{log}, Log: log,
+	})
+}
+
+// observer writes what happens into the log.
+type observer struct{ log *slog.Logger }
+
+func (o observer) CallBegan(h call.Header, why call.Reason) {
+	o.log.Info("call began", "call", h.Call, "line", h.Line, "reason", why)
+}
+
+func (o observer) CallEnded(h call.Header, m call.Manifest) {
+	length := time.Duration(m.Duration * float64(time.Second)).Round(100 * time.Millisecond)
+	o.log.Info("call ended", "call", h.Call, "line", h.Line, "reason", m.Ended, "duration", length.String(), "sha256", m.SHA256)
+}
+
+func (o observer) Gap(line string, inCall bool, g call.Gap) {
+	o.log.Warn("audio was lost", "line", line, "in_call", inCall, "frames", g.Frames, "cause", g.Cause)
+}
+
+func (o observer) Alarm(line, what string) {
+	if what == "" {
+		o.log.Info("line is well again", "line", line)
+		return
+	}
+	o.log.Warn("line has an alarm", "line", line, "alarm", what)
+}
+
+func (o observer) Connected(transport string) { o.log.Info("connected", "via", transport) }
+
+func (o observer) Disconnected(transport string, err error) {
+	o.log.Warn("disconnected", "via", transport, "error", err)
+}
+
+func (o observer) Delivered(id call.ID) { o.log.Info("delivered", "call", id) }
+
+func (o observer) Parked(id call.ID, reason string) {
+	o.log.Error("headquarters refused a call; it is kept and not sent again", "call", id, "reason", reason)
+}
+
+// store is the ring as the uplink wants it.
+type store struct{ *buffer.Ring }
+
+func (s store) OpenCall(id call.ID) (uplink.CallFile, error) { return s.Ring.OpenCall(id) }
