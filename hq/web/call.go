@@ -110,7 +110,7 @@ func (s *server) callPage(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.showLive(w, r, "call", c.Site+" · "+c.Line+" · "+body.Began.Full, address, &liveFrame{}, body)
+	s.showLive(w, r, "call", c.Site+" · "+c.Line+" · "+body.Began.Full, liveFrame{Address: address}, body)
 }
 
 // facts are what is known of the call, most useful first.

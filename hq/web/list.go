@@ -193,7 +193,7 @@ func (s *server) listPage(w http.ResponseWriter, r *http.Request) {
 	if f.Before != "" {
 		address = "" // older pages stay as they are
 	}
-	s.showLive(w, r, "calls", "Calls", address, &liveFrame{Filter: viewFilter(f, recorders)}, body)
+	s.showLive(w, r, "calls", "Calls", liveFrame{Address: address, Filter: viewFilter(f, recorders)}, body)
 }
 
 // calls gives a page of calls. Those that hold no audio do not count towards it unless they are asked for.

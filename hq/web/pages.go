@@ -54,7 +54,7 @@ func (s *server) show(w http.ResponseWriter, r *http.Request, status int, page, 
 
 // live is a part of a page that asks for itself again and is exchanged where it has changed.
 type live struct {
-	Address string // where it asks; empty: it stays as it is
+	Address string
 	Tag     string // of the body: what it has already
 	Body    template.HTML
 }
@@ -63,33 +63,35 @@ type live struct {
 const liveID = "live"
 
 // showLive renders a page whose content is one live part, or that part alone where htmx asks for it.
-func (s *server) showLive(w http.ResponseWriter, r *http.Request, page, title, address string, frame *liveFrame, content any) {
+func (s *server) showLive(w http.ResponseWriter, r *http.Request, page, title string, frame liveFrame, content any) {
 	var body bytes.Buffer
 	if err := s.pages[page].ExecuteTemplate(&body, "body", content); err != nil {
 		s.broken(w, r, fmt.Errorf("render %s: %w", page, err))
 		return
 	}
-	sum := sha256.Sum256(append(body.Bytes(), address...))
-	frame.Live = live{Address: address, Tag: hex.EncodeToString(sum[:8]), Body: template.HTML(body.String())}
+	sum := sha256.Sum256(append(body.Bytes(), frame.Address...))
+	part := live{Address: frame.Address, Tag: hex.EncodeToString(sum[:8]), Body: template.HTML(body.String())}
 	if r.Header.Get("HX-Request-Type") != "partial" {
+		frame.Live = part
 		s.show(w, r, http.StatusOK, page, title, frame)
 		return
 	}
-	w.Header().Set("HX-PTag", frame.Live.Tag)
-	if r.Header.Get("HX-Source") == "section#"+liveID && r.Header.Get("HX-PTag") == frame.Live.Tag {
+	w.Header().Set("HX-PTag", part.Tag)
+	if r.Header.Get("HX-Source") == "section#"+liveID && r.Header.Get("HX-PTag") == part.Tag {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	if err := s.pages[page].ExecuteTemplate(w, "live", frame.Live); err != nil {
+	if err := s.pages[page].ExecuteTemplate(w, "live", part); err != nil {
 		s.Log.Error("a page could not be rendered", "page", page, "error", err)
 	}
 }
 
 // liveFrame is a page around a live part.
 type liveFrame struct {
-	Live   live
-	Filter *filterView // the list of calls only
+	Address string      // where the part asks for itself; empty: it stays as it is
+	Filter  *filterView // the list of calls only
+	Live    live        // filled in by showLive
 }
 
 type message struct {

@@ -41,7 +41,7 @@ func (s *server) recordersPage(w http.ResponseWriter, r *http.Request) {
 	for _, rec := range recorders {
 		views = append(views, s.viewRecorder(rec))
 	}
-	s.showLive(w, r, "recorders", "Recorders", "/recorders", &liveFrame{}, views)
+	s.showLive(w, r, "recorders", "Recorders", liveFrame{Address: "/recorders"}, views)
 }
 
 func (s *server) viewRecorder(rec hq.Recorder) recorderView {

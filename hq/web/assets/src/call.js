@@ -37,9 +37,12 @@ async function start(player) {
   draw(waveform, audio, seconds, (await response.json()).map(points))
 }
 
-// points turns base64 of bytes into heights from 0 to 1: square roots, so that quiet speech is seen.
+// points turns base64 of bytes into heights from 0 to 1: square roots, so that quiet speech is seen. Short calls have
+// fewer points than there are bars to draw: theirs are repeated, for wavesurfer leaves bars without a point out.
 function points(encoded) {
-  return Float32Array.from(atob(encoded), (c) => Math.sqrt(c.charCodeAt(0) / 255))
+  const heights = Array.from(atob(encoded), (c) => Math.sqrt(c.charCodeAt(0) / 255))
+  const times = Math.ceil(1000 / heights.length)
+  return Float32Array.from({ length: heights.length * times }, (_, i) => heights[Math.floor(i / times)])
 }
 
 function draw(container, media, duration, peaks) {
