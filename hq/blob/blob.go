@@ -132,10 +132,11 @@ func (s *Store) publish(to, from string) error {
 	if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
 		err = copyTo(to, from) // another file system, or one without links
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncFolder(dir)
+	// Also where it was there before: a crash may have come between its link and this.
+	return errors.Join(err, syncFolder(dir))
 }
 
 // copyTo copies by way of a temporary file, so that to is whole or not there.

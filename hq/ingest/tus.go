@@ -1,0 +1,357 @@
+package ingest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tus/tusd/v2/pkg/filestore"
+	"github.com/tus/tusd/v2/pkg/handler"
+	"github.com/tus/tusd/v2/pkg/memorylocker"
+	expslog "golang.org/x/exp/slog"
+
+	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/hq"
+	"github.com/linekeeper/linekeeper/wire"
+)
+
+// quietFor is how long an upload's connection may say nothing. A link of 9.6 kbit/s with a deep queue is silent for
+// tens of seconds.
+const quietFor = 2 * time.Minute
+
+// infoSuffix is of the file in which tusd's filestore describes an upload.
+const infoSuffix = ".info"
+
+func trimInfo(name string) string { return strings.TrimSuffix(name, infoSuffix) }
+
+// tus takes call files by tus 1.0 (creation). tusd speaks the protocol; whose upload it is, what is accepted, and the
+// way to the receipt is decided here.
+type tus struct {
+	in      *Ingest
+	dir     string
+	store   spool
+	handler http.Handler
+}
+
+func openTus(in *Ingest, dir string) (*tus, error) {
+	t := &tus{in: in, dir: dir, store: spool{filestore.New(dir)}}
+	t.store.DirModePerm, t.store.FileModePerm = 0o700, 0o600
+	composer := handler.NewStoreComposer()
+	composer.UseCore(t.store)
+	composer.UseLocker(memorylocker.New())
+	h, err := handler.NewHandler(handler.Config{
+		StoreComposer:             composer,
+		BasePath:                  wire.PathCalls,
+		MaxSize:                   in.cfg.MaxCall,
+		DisableDownload:           true,
+		DisableTermination:        true,
+		DisableConcatenation:      true,
+		Cors:                      &handler.CorsConfig{Disable: true},
+		Logger:                    expslog.New(expslog.NewTextHandler(io.Discard, nil)), // a line for each request, and none that we lack
+		NetworkTimeout:            quietFor,
+		PreUploadCreateCallback:   t.create,
+		PreFinishResponseCallback: t.finished,
+		// The store does not look at the context; a longer time keeps a goroutine for each request.
+		GracefulRequestCompletionTimeout: time.Millisecond,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("set up tus: %w", err)
+	}
+	t.handler = http.StripPrefix(wire.PathCalls, h)
+	return t, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (t *tus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r.Header.Del("X-HTTP-Method-Override") // what is checked here must be what tusd does
+	name := strings.Trim(strings.TrimPrefix(r.URL.Path, wire.PathCalls), "/")
+	if name == "" {
+		t.handler.ServeHTTP(w, r)
+		return
+	}
+	file, err := wire.ParseFileID(name)
+	if err != nil {
+		t.fail(w, r, hq.ErrNotFound)
+		return
+	}
+	if file.Device != deviceOf(r.Context()) {
+		t.fail(w, r, fmt.Errorf("%w: this upload is another recorder's", hq.ErrRefused))
+		return
+	}
+	if r.Method == http.MethodHead || r.Method == http.MethodPatch {
+		done, err := t.settle(r.Context(), file)
+		if err == nil && done == nil && r.Method == http.MethodPatch {
+			err = t.in.cfg.Files.Room(max(r.ContentLength, 0))
+		}
+		if err != nil {
+			t.fail(w, r, err)
+			return
+		}
+		if done != nil {
+			done.send(w, r.Method)
+			return
+		}
+	}
+	t.handler.ServeHTTP(w, r)
+}
+
+// settled is an upload that is over.
+type settled struct {
+	size    int64
+	receipt string
+}
+
+// send answers HEAD and PATCH of an upload that is over as tus would, with the receipt.
+func (s *settled) send(w http.ResponseWriter, method string) {
+	h := w.Header()
+	h.Set("Tus-Resumable", "1.0.0")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Upload-Offset", strconv.FormatInt(s.size, 10))
+	h.Set(wire.HeaderReceipt, s.receipt)
+	if method == http.MethodHead {
+		h.Set("Upload-Length", strconv.FormatInt(s.size, 10))
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// settle finishes an upload that has all its bytes and no receipt yet: tusd calls back with the last byte only, and
+// something may have come between. Nil: it is not over.
+func (t *tus) settle(ctx context.Context, file wire.FileID) (*settled, error) {
+	info, err := t.info(ctx, file.String())
+	if errors.Is(err, handler.ErrNotFound) {
+		return t.over(ctx, file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info.Offset < info.Size {
+		return nil, nil
+	}
+	receipt, err := t.finish(ctx, info)
+	if err != nil {
+		return nil, err
+	}
+	return &settled{info.Size, receipt}, nil
+}
+
+// over answers for an upload whose spool is gone: nil where its call is not here.
+func (t *tus) over(ctx context.Context, file wire.FileID) (*settled, error) {
+	known, err := t.in.known(ctx, file.Device, file.Call)
+	if err != nil || known.Stage != hq.StageDurable {
+		return nil, err
+	}
+	receipt, err := t.in.cfg.Library.Receipt(ctx, file.Call)
+	return &settled{known.Size, receipt}, err
+}
+
+func (t *tus) info(ctx context.Context, name string) (handler.FileInfo, error) {
+	upload, err := t.store.GetUpload(ctx, name)
+	if err != nil {
+		return handler.FileInfo{}, err
+	}
+	return upload.GetInfo(ctx)
+}
+
+// finish brings an upload that has all its bytes to its receipt, and removes its spool when that is not needed any more.
+func (t *tus) finish(ctx context.Context, info handler.FileInfo) (string, error) {
+	file, err := wire.ParseFileID(info.ID)
+	if err != nil {
+		return "", err
+	}
+	receipt, err := t.in.finish(context.WithoutCancel(ctx), delivery{
+		device: file.Device, id: file.Call, via: viaHTTPS,
+		path: filepath.Join(t.dir, info.ID), size: info.Size, sha256: info.MetaData[wire.MetaSHA256],
+	})
+	if err == nil || errors.Is(err, errMismatch) || errors.Is(err, hq.ErrRefused) {
+		if err := t.discard(info.ID); err != nil {
+			t.in.cfg.Log.Error("cannot clear the spool", "error", err)
+		}
+	}
+	return receipt, err
+}
+
+func (t *tus) discard(name string) error {
+	return errors.Join(remove(filepath.Join(t.dir, name)), remove(filepath.Join(t.dir, name+infoSuffix)))
+}
+
+// create is called by tusd before an upload is made.
+func (t *tus) create(hook handler.HookEvent) (handler.HTTPResponse, handler.FileInfoChanges, error) {
+	file, err := t.accept(hook.Context, hook.Upload)
+	if err != nil {
+		return handler.HTTPResponse{}, handler.FileInfoChanges{}, t.asTus(err)
+	}
+	return handler.HTTPResponse{}, handler.FileInfoChanges{
+		ID: file.String(),
+		MetaData: handler.MetaData{
+			wire.MetaCall:   file.Call.String(),
+			wire.MetaSHA256: hook.Upload.MetaData[wire.MetaSHA256],
+		},
+	}, nil
+}
+
+// durableError says that a call is here already; the receipt is in it.
+type durableError struct{ receipt string }
+
+func (*durableError) Error() string { return "this call is here already" }
+
+// accept decides about an upload that a recorder wants to make, and names it.
+func (t *tus) accept(ctx context.Context, upload handler.FileInfo) (wire.FileID, error) {
+	device := deviceOf(ctx)
+	id, err := call.ParseID(upload.MetaData[wire.MetaCall])
+	if err != nil {
+		return wire.FileID{}, malformed(fmt.Errorf("Upload-Metadata: %w", err))
+	}
+	sha := upload.MetaData[wire.MetaSHA256]
+	if !wire.IsSHA256(sha) {
+		return wire.FileID{}, malformed(errors.New("Upload-Metadata: sha256 is not a SHA-256 in hex"))
+	}
+	if upload.Size <= 0 {
+		return wire.FileID{}, malformed(errors.New("Upload-Length: a call file has at least a header"))
+	}
+	if err := t.dropEarlier(ctx, device, id); err != nil {
+		return wire.FileID{}, err
+	}
+	known, err := t.in.known(ctx, device, id)
+	switch {
+	case err != nil:
+		return wire.FileID{}, err
+	case known.SHA256 != "" && known.SHA256 != sha:
+		return wire.FileID{}, conflicts(known)
+	case known.Stage == hq.StageDurable:
+		receipt, err := t.in.cfg.Library.Receipt(ctx, id)
+		if err == nil {
+			err = &durableError{receipt}
+		}
+		return wire.FileID{}, err
+	}
+	if err := t.in.cfg.Files.Room(upload.Size); err != nil {
+		return wire.FileID{}, err
+	}
+	return wire.FileID{Device: device, Call: id, Attempt: newAttempt()}, nil
+}
+
+// dropEarlier clears earlier attempts at a call away, which a recorder that begins anew will not go on with. One that
+// has all its bytes is finished, and spares the new one.
+func (t *tus) dropEarlier(ctx context.Context, device call.DeviceID, id call.ID) error {
+	paths, err := filepath.Glob(filepath.Join(t.dir, string(device)+"-"+id.String()+"-*"+infoSuffix))
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		name := trimInfo(filepath.Base(path))
+		if info, err := t.info(ctx, name); err == nil && info.Offset == info.Size {
+			if _, err := t.finish(ctx, info); err == nil {
+				continue
+			}
+		}
+		if err := t.discard(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newAttempt() string {
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// finished is called by tusd with the last byte of an upload.
+func (t *tus) finished(hook handler.HookEvent) (handler.HTTPResponse, error) {
+	receipt, err := t.finish(hook.Context, hook.Upload)
+	if err != nil {
+		return handler.HTTPResponse{}, t.asTus(err)
+	}
+	return handler.HTTPResponse{Header: handler.HTTPHeader{wire.HeaderReceipt: receipt}}, nil
+}
+
+// asTus gives an error the form in which tusd sends it.
+func (t *tus) asTus(err error) error {
+	var durable *durableError
+	if errors.As(err, &durable) {
+		e := handler.NewError("ERR_CALL_DURABLE", err.Error(), http.StatusConflict)
+		e.HTTPResponse.Header[wire.HeaderReceipt] = durable.receipt
+		return e
+	}
+	f := t.in.failure(err)
+	e := handler.NewError("ERR_LINEKEEPER", f.text, f.code)
+	if f.retry > 0 {
+		e.HTTPResponse.Header["Retry-After"] = strconv.Itoa(f.retry)
+	}
+	return e
+}
+
+func (t *tus) fail(w http.ResponseWriter, r *http.Request, err error) {
+	w.Header().Set("Tus-Resumable", "1.0.0")
+	t.in.fail(w, r, err)
+}
+
+// finishAll finishes what has all its bytes, and clears away what a crash left of no use.
+func (t *tus) finishAll(ctx context.Context) {
+	log := t.in.cfg.Log
+	paths, err := filepath.Glob(filepath.Join(t.dir, "*"+infoSuffix))
+	if err != nil {
+		log.Error("cannot look through the spool", "error", err)
+	}
+	for _, path := range paths {
+		if ctx.Err() != nil {
+			return
+		}
+		name := trimInfo(filepath.Base(path))
+		info, err := t.info(ctx, name)
+		switch {
+		case err != nil: // tusd writes the description neither atomically nor synced
+			log.Warn("an upload that was cut as it was made is forgotten", "upload", name, "error", err)
+			err = t.discard(name)
+		case info.Offset == info.Size:
+			_, err = t.finish(ctx, info)
+		}
+		if err != nil {
+			log.Error("an upload that has arrived cannot be finished", "upload", name, "error", err)
+		}
+	}
+}
+
+// spool is tusd's filestore with a full disk told apart from other trouble.
+type spool struct{ filestore.FileStore }
+
+// NewUpload implements handler.DataStore.
+func (s spool) NewUpload(ctx context.Context, info handler.FileInfo) (handler.Upload, error) {
+	u, err := s.FileStore.NewUpload(ctx, info)
+	return spooled{u}, full(err)
+}
+
+// GetUpload implements handler.DataStore.
+func (s spool) GetUpload(ctx context.Context, id string) (handler.Upload, error) {
+	u, err := s.FileStore.GetUpload(ctx, id)
+	return spooled{u}, err
+}
+
+type spooled struct{ handler.Upload }
+
+// WriteChunk implements handler.Upload.
+func (u spooled) WriteChunk(ctx context.Context, offset int64, src io.Reader) (int64, error) {
+	n, err := u.Upload.WriteChunk(ctx, offset, src)
+	return n, full(err)
+}
+
+// full makes a full disk the answer that lets a recorder wait.
+func full(err error) error {
+	if !errors.Is(noRoom(err), hq.ErrNoRoom) {
+		return err
+	}
+	e := handler.NewError("ERR_NO_ROOM", hq.ErrNoRoom.Error(), http.StatusInsufficientStorage)
+	e.HTTPResponse.Header["Retry-After"] = strconv.Itoa(waitForRoom)
+	return e
+}
