@@ -173,9 +173,9 @@ func (w *window) bytes(at int64, n int) []byte {
 func (w *window) pages() {
 	for i := 0; i < len(w.buf); i += pageSize {
 		p := w.buf[i:min(i+pageSize, len(w.buf))]
-		clear(p)
-		if n, err := w.r.ReadAt(p, w.base+int64(i)); err != nil && n < len(p) {
-			clear(p)
+		n, err := w.r.ReadAt(p, w.base+int64(i))
+		clear(p[n:])
+		if n < len(p) && !errors.Is(err, io.EOF) {
 			w.unreadable++
 		}
 	}

@@ -30,6 +30,8 @@ type card struct {
 	syncs   int
 	reads   int64
 	full    bool // no room for another file
+	lockErr error
+	hung    chan struct{} // syncs wait for it; nil: they do not
 }
 
 type inode struct {
@@ -187,7 +189,9 @@ func (c *card) SyncFolder(string) error {
 	return nil
 }
 
-func (c *card) Lock(string) (io.Closer, error) { return io.NopCloser(strings.NewReader("")), nil }
+func (c *card) Lock(string) (io.Closer, error) {
+	return io.NopCloser(strings.NewReader("")), c.lockErr
+}
 
 type memFile struct {
 	c *card
@@ -228,6 +232,9 @@ func (f *memFile) WriteAt(b []byte, off int64) (int, error) {
 }
 
 func (f *memFile) Sync() error {
+	if f.c.hung != nil {
+		<-f.c.hung
+	}
 	f.c.mu.Lock()
 	defer f.c.mu.Unlock()
 	if err := f.c.op(); err != nil {

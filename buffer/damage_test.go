@@ -1,0 +1,379 @@
+package buffer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/linekeeper/linekeeper/call"
+)
+
+// memoryOptions puts the ring on a card in memory.
+func memoryOptions(c *card) Options {
+	o := testOptions("/card/ring")
+	o.FS = c
+	return o
+}
+
+// place finds data on the card.
+func (c *card) find(t *testing.T, data []byte) (*inode, int) {
+	t.Helper()
+	for _, n := range c.names {
+		if i := bytes.Index(n.view, data); i >= 0 {
+			return n, i
+		}
+	}
+	t.Fatal("the data is not on the card")
+	return nil, 0
+}
+
+func (c *card) flip(t *testing.T, data []byte) {
+	t.Helper()
+	n, i := c.find(t, data)
+	n.view[i] ^= 1
+	n.disk[i] ^= 1
+}
+
+func TestDamagedChunkFailsItsCallAndNoOther(t *testing.T) {
+	c := newCard(1)
+	r, _ := mustOpen(t, memoryOptions(c))
+	p := phone{t, r}
+	a, b := p.begin(), p.begin()
+	var chunk []byte
+	for i := range 60 {
+		a.speak(2000)
+		b.speak(2000)
+		if i == 20 {
+			chunk = a.file[len(a.file)-2000:]
+		}
+	}
+	a.end()
+	b.end()
+	filler := p.call(20, 2000) // closes the first segment
+	noError(t, r.Close())
+	c.flip(t, chunk)
+	r, _ = mustOpen(t, memoryOptions(c))
+	f, err := r.OpenCall(a.id)
+	noError(t, err)
+	_, err = io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
+	var corrupt *CorruptError
+	if !errors.As(err, &corrupt) {
+		t.Errorf("a damaged call reads without *CorruptError: %v", err)
+	}
+	noError(t, f.Close())
+	for _, c := range []*talk{b, filler} {
+		if !bytes.Equal(readCall(t, r, c.id), c.file) {
+			t.Error("another call suffers from the damage")
+		}
+	}
+}
+
+func TestDamageInTheOpenSegment(t *testing.T) {
+	c := newCard(1)
+	r, _ := mustOpen(t, memoryOptions(c))
+	p := phone{t, r}
+	a, b := p.begin(), p.begin()
+	var bad, entry []byte
+	for i := range 8 {
+		a.speak(1000)
+		b.speak(1000)
+		if i == 4 {
+			bad = a.file[len(a.file)-1000:]
+			p.entry(call.Entry{Type: call.EntryGap, Line: "damaged"})
+			entry = r.State().JWS
+		}
+		p.entry(call.Entry{Type: call.EntryGap})
+		noError(t, r.Sync())
+	}
+	noError(t, r.Close())
+	c.flip(t, bad)
+	c.flip(t, entry)
+	for n := range 2 {
+		var rec Recovered
+		r, rec = mustOpen(t, memoryOptions(c))
+		if len(rec.Interrupted) != 2 || len(rec.LostEntries) != 1 || rec.LostEntries[0] != 7 {
+			t.Errorf("recovered: interrupted %d, lost entries %v", len(rec.Interrupted), rec.LostEntries)
+		}
+		// The damage is told once: the segment is closed, and its directory leaves out what is lost.
+		if n == 0 && (rec.Torn != 2 || len(rec.Damaged) != 1 || rec.Damaged[0].Call != a.id) {
+			t.Errorf("torn %d, damaged: %+v", rec.Torn, rec.Damaged)
+		}
+		got := readCall(t, r, a.id)
+		if i := bytes.Index(a.file, bad); !bytes.Equal(got, a.file[:i]) {
+			t.Errorf("the damaged call has %d bytes, want those before the damage, %d", len(got), i)
+		}
+		if !bytes.Equal(readCall(t, r, b.id), b.file) {
+			t.Error("another call suffers from the damage")
+		}
+		if entries, err := r.Entries(99); err != nil || len(entries) != 10 {
+			t.Errorf("%d entries, %v", len(entries), err)
+		}
+		noError(t, r.Close())
+	}
+	r, _ = mustOpen(t, memoryOptions(c))
+	if err := r.Append(call.Record{Call: a.id, Kind: call.KindChunk, Number: 5}); err == nil {
+		t.Error("a chunk was added to an interrupted call")
+	}
+	noError(t, r.Append(call.Record{Call: a.id, Kind: call.KindEnd, Number: 5, Data: []byte("end")}))
+	noError(t, r.Close())
+	r, rec := mustOpen(t, memoryOptions(c))
+	if len(rec.Interrupted) != 1 || len(rec.Unsigned) != 1 || rec.Unsigned[0].Header.Call != a.id {
+		t.Errorf("after the end: %+v", rec)
+	}
+	if got := readCall(t, r, a.id); !bytes.HasSuffix(got, []byte("end")) {
+		t.Error("the end of the damaged call is not its last record")
+	}
+}
+
+func TestDamagedHeadsAndDirectories(t *testing.T) {
+	fill := func(t *testing.T) (*card, []*talk) {
+		c := newCard(1)
+		r, _ := mustOpen(t, memoryOptions(c))
+		p := phone{t, r}
+		var all []*talk
+		for range 30 {
+			all = append(all, p.call(5, 3000))
+			noError(t, r.Sync())
+		}
+		noError(t, r.Close())
+		return c, all
+	}
+	path := "/card/ring/" + segmentName(1)
+	for name, damage := range map[string]func(c *card, n *inode){
+		"head zeroed":             func(_ *card, n *inode) { clear(n.view[:pageSize]) },
+		"head flipped":            func(_ *card, n *inode) { n.view[20] ^= 4 },
+		"directory zeroed":        func(_ *card, n *inode) { clear(n.view[len(n.view)-pageSize:]) },
+		"directory flipped":       func(_ *card, n *inode) { n.view[len(n.view)-100] ^= 4 },
+		"directory tail flipped":  func(_ *card, n *inode) { n.view[len(n.view)-9] ^= 4 },
+		"head and directory gone": func(_ *card, n *inode) { clear(n.view[:pageSize]); clear(n.view[len(n.view)-pageSize:]) },
+		"cut short":               func(_ *card, n *inode) { n.view = n.view[:len(n.view)-pageSize] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, all := fill(t)
+			n := c.names[path]
+			damage(c, n)
+			n.disk = bytes.Clone(n.view)
+			r, _ := mustOpen(t, memoryOptions(c))
+			calls, err := r.Calls()
+			noError(t, err)
+			if len(calls) != len(all) {
+				t.Fatalf("%d calls of %d", len(calls), len(all))
+			}
+			for _, c := range all {
+				if !bytes.Equal(readCall(t, r, c.id), c.file) {
+					t.Fatal("a call changed")
+				}
+			}
+			if entries, err := r.Entries(1000); err != nil || len(entries) != 60 {
+				t.Errorf("%d entries, %v", len(entries), err)
+			}
+		})
+	}
+	t.Run("zeroed", func(t *testing.T) {
+		c, all := fill(t)
+		n := c.names[path]
+		clear(n.view)
+		clear(n.disk)
+		r, rec := mustOpen(t, memoryOptions(c))
+		calls, err := r.Calls()
+		noError(t, err)
+		if len(calls) >= len(all) || len(calls) < len(all)-12 || len(rec.Damaged) == 0 || len(rec.LostEntries) == 0 {
+			t.Errorf("%d calls of %d, damage %+v, lost entries %v", len(calls), len(all), rec.Damaged, rec.LostEntries)
+		}
+		for _, s := range calls {
+			got := readCall(t, r, s.Header.Call)
+			for _, c := range all {
+				if c.id == s.Header.Call && (s.Ended && !bytes.Equal(got, c.file) || !bytes.HasPrefix(c.file, got)) {
+					t.Error("a call changed")
+				}
+			}
+		}
+	})
+	t.Run("swapped", func(t *testing.T) {
+		c, all := fill(t)
+		a, b := c.names[path], c.names["/card/ring/"+segmentName(2)]
+		a.view, b.view = b.view, a.view
+		a.disk, b.disk = b.disk, a.disk
+		r, rec := mustOpen(t, memoryOptions(c))
+		if len(rec.Damaged) < 2 || c.names[path+".foreign-1"] == nil {
+			t.Errorf("damage %+v", rec.Damaged)
+		}
+		if calls, err := r.Calls(); err != nil || len(calls) == 0 || len(calls) >= len(all) {
+			t.Errorf("%d calls, %v", len(calls), err)
+		}
+	})
+	t.Run("of a later version", func(t *testing.T) {
+		c, _ := fill(t)
+		n := c.names[path]
+		page := segmentHead{number: 1}.page()
+		page[8] = 7
+		copy(n.view, page)
+		binaryFix(n.view)
+		if _, _, err := Open(memoryOptions(c)); err == nil || !strings.Contains(err.Error(), "version 7") {
+			t.Errorf("opened: %v", err)
+		}
+	})
+}
+
+func TestIndexIsRebuilt(t *testing.T) {
+	o := testOptions(t.TempDir())
+	o.Index = filepath.Join(t.TempDir(), "sub", "index.db")
+	r, _ := mustOpen(t, o)
+	p := phone{t, r}
+	var all []*talk
+	for range 30 {
+		all = append(all, p.call(5, 3000))
+	}
+	noError(t, r.SaveTransfer(all[0].id, "https", []byte("url")))
+	noError(t, r.SaveTransfer(all[1].id, "https", []byte("url")))
+	noError(t, r.Sync())
+	noError(t, r.Accept(all[1].receipt(), "jws"))
+	noError(t, r.Close())
+
+	check := func(transfer string) Recovered {
+		t.Helper()
+		r, rec := mustOpen(t, o)
+		defer func() { noError(t, r.Close()) }()
+		calls, err := r.Calls()
+		noError(t, err)
+		if len(calls) != len(all)-1 || len(rec.Damaged) > 0 {
+			t.Errorf("%d calls, damage %+v", len(calls), rec.Damaged)
+		}
+		if got, err := r.Transfer(all[0].id, "https"); err != nil || string(got) != transfer {
+			t.Errorf("transfer %q, %v", got, err)
+		}
+		if got, err := r.Transfer(all[1].id, "https"); err != nil || got != nil {
+			t.Errorf("transfer of a released call %q, %v", got, err)
+		}
+		return rec
+	}
+	check("url")
+	noError(t, os.Remove(o.Index))
+	if rec := check(""); rec.IndexSetAside != "" {
+		t.Errorf("set aside %q", rec.IndexSetAside)
+	}
+	for n, damage := range []func(){
+		func() { noError(t, os.WriteFile(o.Index, noise(9000), 0o600)) },
+		func() {
+			b, err := os.ReadFile(o.Index)
+			noError(t, err)
+			for i := 4096 + 100; i < len(b); i += 97 {
+				b[i] ^= 0x55
+			}
+			noError(t, os.WriteFile(o.Index, b, 0o600))
+		},
+		func() {
+			other := testOptions(t.TempDir())
+			other.Index = o.Index
+			noError(t, os.Remove(o.Index))
+			r, _ := mustOpen(t, other)
+			noError(t, r.Close())
+		},
+	} {
+		damage()
+		if rec := check(""); rec.IndexSetAside != o.Index+".damaged-"+string(rune('1'+n)) {
+			t.Errorf("damage %d: set aside %q", n, rec.IndexSetAside)
+		}
+	}
+}
+
+func TestOneProcessARing(t *testing.T) {
+	o := testOptions(t.TempDir())
+	mustOpen(t, o)
+	_, _, err := Open(o)
+	var locked *LockedError
+	if !errors.As(err, &locked) || locked.Process != os.Getpid() || !strings.Contains(err.Error(), o.Dir) {
+		t.Errorf("opened twice: %v", err)
+	}
+}
+
+func TestNoRoomOnTheFileSystem(t *testing.T) {
+	c := newCard(1)
+	c.full = true
+	o := memoryOptions(c)
+	_, _, err := Open(o)
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("opened: %v", err)
+	}
+	for _, want := range []string{"/card/ring/segment-00000.lkr", "0.125 MiB", "free room"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+	c.full = false
+	r, _ := mustOpen(t, o)
+	p := phone{t, r}
+	c.full = true
+	var done []*talk
+	for range 5 {
+		done = append(done, p.call(5, 3000))
+	}
+	err = r.Sync()
+	for ; err == nil && len(done) < 20; err = r.Sync() {
+		done = append(done, p.call(5, 3000))
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	if s := r.Status(); !s.Full || s.Err == "" {
+		t.Errorf("status %+v", s)
+	}
+	if err := r.Append(call.Record{Call: call.NewID(), Kind: call.KindHeader}); !errors.Is(err, ErrFull) {
+		t.Errorf("appended: %v", err)
+	}
+	c.full = false
+	r.tryGrowth()
+	noError(t, r.Sync())
+	for _, c := range done {
+		if !bytes.Equal(readCall(t, r, c.id), c.file) {
+			t.Error("a call changed")
+		}
+	}
+	if s := r.Status(); s.Full || s.Err != "" {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestReadOnlyFolder(t *testing.T) {
+	c := newCard(1)
+	c.lockErr = syscall.EROFS
+	_, _, err := Open(memoryOptions(c))
+	if !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), "/card/ring") || !strings.Contains(err.Error(), "writable") {
+		t.Errorf("opened: %v", err)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for name, change := range map[string]func(*Options){
+		"too small":  func(o *Options) { o.SizeBytes = 7 * testSegment },
+		"odd pages":  func(o *Options) { o.SegmentBytes++ },
+		"policy":     func(o *Options) { o.WhenFull = "maybe" },
+		"no GiveUp":  func(o *Options) { o.WhenFull = OverwriteWhenFull },
+		"no decoder": func(o *Options) { o.Entry = nil },
+	} {
+		o := testOptions(t.TempDir())
+		change(&o)
+		if _, _, err := Open(o); err == nil {
+			t.Errorf("%s: opened", name)
+		}
+	}
+	o := testOptions(t.TempDir())
+	r, _ := mustOpen(t, o)
+	noError(t, r.Close())
+	o.SegmentBytes, o.SizeBytes = 2*testSegment, 16*testSegment
+	if _, _, err := Open(o); err == nil || !strings.Contains(err.Error(), "0.25 MiB") {
+		t.Errorf("opened with other segments: %v", err)
+	}
+}
+
+// binaryFix makes a segment's first page sound again.
+func binaryFix(page []byte) {
+	binary.LittleEndian.PutUint32(page[36:], crc32.Checksum(page[:36], castagnoli))
+}
