@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -105,13 +103,13 @@ func (n *Network) Watch(ctx context.Context, stall time.Duration) (_ context.Con
 	return ctx, func() { cancel(nil); <-done }
 }
 
-// CloseAll ends all connections at once.
-func (n *Network) CloseAll() {
+// Cut ends the streams of all connections in both directions, so that whoever uses them finds out and closes them.
+// (Closing them here would be taken by paho for its own doing, and its goroutines would stay.)
+func (n *Network) Cut() {
 	n.mu.Lock()
-	open := slices.Collect(maps.Keys(n.conns))
-	n.mu.Unlock()
-	for _, c := range open {
-		_ = c.Close() // nothing more is wanted of it
+	defer n.mu.Unlock()
+	for c := range n.conns {
+		_ = errors.Join(c.CloseRead(), c.CloseWrite()) // ended already: so much the better
 	}
 }
 

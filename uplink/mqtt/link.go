@@ -53,7 +53,7 @@ func (t *Transport) dial(ctx context.Context) (*link, error) {
 	}
 	l.client = paho.NewClient(o)
 	if err := wait(ctx, l.client.Connect()); err != nil {
-		t.network.CloseAll() // ends an attempt that goes on
+		t.network.Cut() // ends an attempt that goes on
 		return nil, fmt.Errorf("connect to broker %s: %w", t.host, err)
 	}
 	topics := map[string]byte{
@@ -71,7 +71,7 @@ func (t *Transport) dial(ctx context.Context) (*link, error) {
 		}
 	}
 	if err != nil {
-		t.network.CloseAll()
+		t.network.Cut()
 		return nil, fmt.Errorf("subscribe at broker %s: %w", t.host, err)
 	}
 	return l, nil

@@ -236,6 +236,6 @@ func (t *Transport) Close() error {
 	if l != nil && !online {
 		l.client.Disconnect(250)
 	}
-	t.network.CloseAll()
+	t.network.Cut()
 	return nil
 }

@@ -83,7 +83,7 @@ func (t *Transport) Lost() <-chan struct{} { return nil }
 // Close implements uplink.Transport.
 func (t *Transport) Close() error {
 	t.client.CloseIdleConnections()
-	t.network.CloseAll()
+	t.network.Cut()
 	return nil
 }
 
@@ -184,7 +184,7 @@ func (t *Transport) do(req *http.Request) (*reply, error) {
 func (t *Transport) failed(ctx context.Context, what string, err error) error {
 	if cause := context.Cause(ctx); errors.Is(cause, uplink.ErrStalled) {
 		err = cause
-		t.network.CloseAll() // cancelling a request of HTTP/2 leaves its dead connection in use
+		t.network.Cut() // cancelling a request of HTTP/2 leaves its dead connection in use
 	}
 	t.client.CloseIdleConnections()
 	var u *url.Error
