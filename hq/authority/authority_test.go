@@ -127,6 +127,46 @@ func TestRecordersAreLetInByTheirCertificateOnly(t *testing.T) {
 	}
 }
 
+func TestABrokerBesideHeadquarters(t *testing.T) {
+	a := open(t, t.TempDir())
+	key, cert, err := a.IssueServer([]string{"broker.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker := &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: roots(a),
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if name := s.PeerCertificates[0].Subject.CommonName; name != BrokerClient {
+				return errors.New("client is " + name)
+			}
+			return nil
+		}}
+	client, err := a.BrokerTLS(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.ServerName = "broker.test"
+	if err := shake(t, broker, client); err != nil {
+		t.Error(err)
+	}
+	recorders, err := a.RecorderTLS([]string{"broker.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shake(t, recorders, client); err == nil || !strings.Contains(err.Error(), "not a recorder") {
+		t.Errorf("headquarters passes for a recorder: %v", err)
+	}
+	if _, err := a.BrokerTLS([]byte("x")); err == nil {
+		t.Error("roots that are none")
+	}
+	if _, _, err := a.IssueServer(nil); err == nil {
+		t.Error("a server without a name")
+	}
+}
+
 func TestKeysOutliveTheProgram(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "authority")
 	a := open(t, dir)

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/linekeeper/linekeeper/call"
 )
@@ -109,6 +110,17 @@ func (a *Authority) serverCertificate(names []string) (*tls.Certificate, error) 
 }
 
 func (a *Authority) signServer(path string, pub *ecdsa.PublicKey, names []string) (*x509.Certificate, error) {
+	der, err := a.signFor(names, serverLife, pub)
+	if err != nil {
+		return nil, err
+	}
+	if err := publish(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), true); err != nil {
+		return nil, fmt.Errorf("keep server certificate: %w", err)
+	}
+	return x509.ParseCertificate(der)
+}
+
+func (a *Authority) signFor(names []string, life time.Duration, pub *ecdsa.PublicKey) ([]byte, error) {
 	dns, ips := split(names)
 	now := a.now()
 	der, err := a.sign(&x509.Certificate{
@@ -116,17 +128,70 @@ func (a *Authority) signServer(path string, pub *ecdsa.PublicKey, names []string
 		DNSNames:    dns,
 		IPAddresses: ips,
 		NotBefore:   now.Add(-backdate),
-		NotAfter:    now.Add(serverLife),
+		NotAfter:    now.Add(life),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, pub)
 	if err != nil {
 		return nil, fmt.Errorf("sign server certificate for %v: %w", names, err)
 	}
-	if err := publish(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), true); err != nil {
-		return nil, fmt.Errorf("keep server certificate: %w", err)
+	return der, nil
+}
+
+// IssueServer gives a key and a certificate (PEM) for a server beside headquarters, such as an MQTT broker, which
+// recorders are to trust. It is not renewed by itself, and so lasts as long as a recorder's.
+func (a *Authority) IssueServer(names []string) (key, certificate []byte, err error) {
+	if len(names) == 0 {
+		return nil, nil, errors.New("issue a server certificate: name at least one host name or address")
 	}
-	return x509.ParseCertificate(der)
+	k, err := newECDSA()
+	if err != nil {
+		return nil, nil, fmt.Errorf("issue a server certificate: %w", err)
+	}
+	der, err := a.signFor(names, deviceLife, &k.PublicKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		return nil, nil, fmt.Errorf("issue a server certificate: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), nil
+}
+
+// BrokerClient is the common name by which headquarters presents itself to a broker beside it.
+const BrokerClient = "linekeeper-hq"
+
+// BrokerTLS is for headquarters' own connection to a broker beside it. The broker's certificate must be of one of the
+// roots (PEM; none: of this authority); headquarters shows one of this authority for BrokerClient, which opens none of
+// its listeners for recorders.
+func (a *Authority) BrokerTLS(roots []byte) (*tls.Config, error) {
+	pool := x509.NewCertPool()
+	if len(roots) == 0 {
+		roots = a.CertificatePEM()
+	}
+	if !pool.AppendCertsFromPEM(roots) {
+		return nil, errors.New("the file of who signed the broker's certificate holds no certificate in PEM")
+	}
+	key, err := newECDSA()
+	if err != nil {
+		return nil, fmt.Errorf("make key for the broker: %w", err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, Time: a.now,
+		// Signed anew for each connection, so that it never ends while the program runs.
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			now := a.now()
+			der, err := a.sign(&x509.Certificate{
+				Subject:     pkix.Name{CommonName: BrokerClient},
+				NotBefore:   now.Add(-backdate),
+				NotAfter:    now.Add(serverLife),
+				KeyUsage:    x509.KeyUsageDigitalSignature,
+				ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+			}, &key.PublicKey)
+			return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+		},
+	}, nil
 }
 
 func split(names []string) (dns []string, ips []net.IP) {
