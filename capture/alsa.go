@@ -2,14 +2,15 @@ package capture
 
 // #cgo LDFLAGS: -ldl
 // #include "alsalib.h"
+// #include "feed.h"
 import "C"
 
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -45,9 +46,10 @@ type alsaDevice struct {
 	context *malgo.AllocatedContext
 	dev     *malgo.Device
 	audio   *queue
+	event   *os.File // the feed's eventfd
+	until   time.Time
 	native  conversion
-	gone    chan struct{}
-	isGone  sync.Once
+	gone    atomic.Bool
 	opening atomic.Bool
 }
 
@@ -81,8 +83,8 @@ func (o *alsaOpener) open() (device, error) {
 	d, err := o.start(want)
 	if err == nil && !d.native.isNone() {
 		// The card cannot do what was asked: take what it has, for only miniaudio's conversion is bad.
-		if err := d.close(); err != nil {
-			return nil, err
+		if err := d.abandon(); err != nil {
+			return nil, fmt.Errorf("open sound card %s again at its own rate: %w", o.cfg.Device, err)
 		}
 		d, err = o.start(conversion{rate: d.native.rate, channels: d.native.channels})
 	}
@@ -94,9 +96,34 @@ func (o *alsaOpener) open() (device, error) {
 
 // start opens the device with a rate and a number of channels, 0 for what it likes best, and lets it deliver.
 func (o *alsaOpener) start(want conversion) (*alsaDevice, error) {
-	d := &alsaDevice{context: o.context, gone: make(chan struct{})}
-	d.opening.Store(true)
-	o.context.SetLogProc(d.log)
+	audio, err := newQueue(bootTime)
+	if err != nil {
+		return nil, err
+	}
+	d := &alsaDevice{context: o.context, audio: audio}
+	if err := d.init(o, want); err != nil {
+		audio.free()
+		return nil, o.explain("open", err)
+	}
+	period := int(d.format().Frames(o.cfg.Period)) * d.native.channelsGiven
+	err = audio.size(int(2*o.cfg.Buffer/o.cfg.Period), period, d.native.channelsGiven)
+	if err == nil {
+		err = d.makeEvent()
+	}
+	if err == nil {
+		C.alsa_clear()
+		err = d.dev.Start()
+	}
+	if err != nil {
+		err = o.explain("start", err)
+		_ = d.abandon()
+		return nil, err
+	}
+	return d, nil
+}
+
+// init opens the device, without starting it.
+func (d *alsaDevice) init(o *alsaOpener, want conversion) error {
 	var pin runtime.Pinner // miniaudio copies the name
 	defer pin.Unpin()
 	pin.Pin(o.id)
@@ -109,23 +136,20 @@ func (o *alsaOpener) start(want conversion) (*alsaDevice, error) {
 	cfg.Capture.Format = malgo.FormatS16
 	cfg.Capture.Channels = uint32(want.channels)
 	cfg.Alsa.NoAutoResample, cfg.Alsa.NoAutoChannels = 1, 1
+	cfg.NotificationCallback = (*[0]byte)(C.feed_attach)
+	cfg.PUserData = (*byte)(unsafe.Pointer(d.audio.feed))
 
+	d.opening.Store(true)
+	o.context.SetLogProc(d.log)
 	C.alsa_clear()
 	dev, err := malgo.InitDevice(o.context.Context, cfg, malgo.DeviceCallbacks{Data: d.data})
 	if err != nil {
-		return nil, o.explain("open", err)
+		return err
 	}
 	d.dev = dev
 	d.opening.Store(false)
 	d.fillIn()
-	period := int(d.format().Frames(o.cfg.Period)) * d.native.channelsGiven
-	d.audio = newQueue(int(2*o.cfg.Buffer/o.cfg.Period), period, bootTime)
-	C.alsa_clear()
-	if err := dev.Start(); err != nil {
-		_ = d.close()
-		return nil, o.explain("start", err)
-	}
-	return d, nil
+	return nil
 }
 
 // explain says what was attempted, on what, why it failed, and what to do.
@@ -147,8 +171,40 @@ func (d *alsaDevice) format() pcm.Format {
 	return pcm.Format{Rate: d.native.rateGiven, Channels: d.native.channelsGiven}
 }
 
-func (d *alsaDevice) queue() *queue         { return d.audio }
-func (d *alsaDevice) lost() <-chan struct{} { return d.gone }
+func (d *alsaDevice) queue() *queue { return d.audio }
+
+// makeEvent makes the eventfd with which the feed wakes its reader. The reader waits in the Go runtime's poller.
+func (d *alsaDevice) makeEvent() error {
+	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("make an eventfd: %w", err)
+	}
+	d.audio.feed.event = C.int(fd)
+	d.event = os.NewFile(uintptr(fd), "eventfd")
+	return nil
+}
+
+func (d *alsaDevice) wait(until time.Time) error {
+	if d.until != until { // setting it costs, and it is the same for many periods
+		d.until = until
+		if err := d.event.SetReadDeadline(until); err != nil {
+			return fmt.Errorf("wait for audio: %w", err)
+		}
+	}
+	var count [8]byte
+	if _, err := d.event.Read(count[:]); err != nil {
+		return fmt.Errorf("wait for audio: %w", err)
+	}
+	if d.gone.Load() {
+		return errors.New("it is gone: it was pulled out, or its driver failed")
+	}
+	return nil
+}
+
+// wake adds to the eventfd. It never waits: that takes more events than can be.
+func (d *alsaDevice) wake() {
+	_, _ = d.event.Write([]byte{1, 0, 0, 0, 0, 0, 0, 0})
+}
 
 // fillIn takes from the device itself what its log should have said.
 func (d *alsaDevice) fillIn() {
@@ -161,7 +217,7 @@ func (d *alsaDevice) fillIn() {
 	}
 }
 
-// data is called by miniaudio's thread with what the card delivered; only the copy is ours.
+// data is called by miniaudio's thread with what the card delivered, where feed_attach did not make that C's work.
 func (d *alsaDevice) data(_, in []byte, _ uint32) {
 	if len(in) > 1 {
 		d.audio.write(unsafe.Slice((*int16)(unsafe.Pointer(&in[0])), len(in)/2))
@@ -181,11 +237,14 @@ func (d *alsaDevice) log(message string) {
 	case strings.HasPrefix(message, "EPIPE (read)"): // from the thread that calls data
 		d.audio.breakHere()
 	case strings.HasPrefix(message, "[ALSA] POLLERR detected. status = 8"): // SND_PCM_STATE_DISCONNECTED
-		d.isGone.Do(func() { close(d.gone) })
+		if d.gone.CompareAndSwap(false, true) {
+			d.wake()
+		}
 	}
 }
 
-// close stops the device. Stop has been seen to hang (miniaudio issue 291): then the device is left as it is.
+// close stops the device. Stop has been seen to hang (miniaudio issue 291): then the device is left as it is, with its
+// memory.
 func (d *alsaDevice) close() error {
 	d.context.SetLogProc(nil) // first: a card that is gone floods it
 	done := make(chan struct{})
@@ -198,11 +257,22 @@ func (d *alsaDevice) close() error {
 	defer deadline.Stop()
 	select {
 	case <-done:
-		if d.audio != nil {
-			d.audio.flush()
+		d.audio.feed.event = -1
+		if d.event != nil {
+			_ = d.event.Close()
 		}
+		d.audio.flush()
 		return nil
 	case <-deadline.C:
 		return fmt.Errorf("miniaudio did not stop within %v", closeDeadline)
 	}
+}
+
+// abandon closes a device of which nothing will be read.
+func (d *alsaDevice) abandon() error {
+	err := d.close()
+	if err == nil {
+		d.audio.free()
+	}
+	return err
 }

@@ -2,8 +2,10 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -32,8 +34,10 @@ type device interface {
 	format() pcm.Format
 	queue() *queue
 
-	// lost is closed when the sound library says that the card is gone, which it may never do.
-	lost() <-chan struct{}
+	// wait returns nil when there may be something in the queue, or after wake; os.ErrDeadlineExceeded at the time
+	// given; and another error once the sound library says that the card is gone, which it may never do.
+	wait(until time.Time) error
+	wake()
 
 	// close ends the delivery; what was delivered until then can still be read from the queue. It returns in a few
 	// seconds even when the sound library does not; then it says so.
@@ -104,47 +108,46 @@ func (r *run) record(ctx context.Context) error {
 		r.isOpen(dev.format())
 		err = r.listen(ctx, dev, split)
 	}
-	if closeErr := dev.close(); closeErr != nil {
-		r.log.Warn("sound card does not close, left to itself", "err", closeErr)
-	}
+	closeErr := dev.close()
 	if split != nil {
 		r.drain(dev.queue(), split)
+	}
+	if closeErr != nil {
+		r.log.Warn("sound card does not close, left to itself", "err", closeErr)
+	} else {
+		dev.queue().free()
 	}
 	return err
 }
 
 // listen hands periods on until the card is lost or ctx ends.
 func (r *run) listen(ctx context.Context, dev device, split *splitter) error {
-	// It takes two silent halves of the watchdog's time, and they count only when the timer was punctual: while the
-	// whole machine is held up the card's buffer goes on filling, and its thread needs a moment to deliver it.
-	half := r.cfg.Watchdog / 2
-	watchdog := time.NewTimer(half)
-	defer watchdog.Stop()
-	due, silent := r.now()+half, false
-	for {
-		select {
-		case <-dev.queue().wake:
-			r.drain(dev.queue(), split)
-			silent = false
-		case <-watchdog.C:
-			late := r.now()-due > r.cfg.Period
-			if silent && !late && dev.queue().next() == nil {
+	defer context.AfterFunc(ctx, dev.wake)()
+	// The watchdog looks at whole intervals without audio, and only those that ended when they should: while the
+	// machine is held up the card's buffer goes on filling, and its thread needs a moment to deliver it.
+	end, heard := time.Now().Add(r.cfg.Watchdog), true
+	for ctx.Err() == nil {
+		err := dev.wait(end)
+		if r.drain(dev.queue(), split) {
+			heard = true
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			now := time.Now()
+			punctual := now.Sub(end) < r.cfg.Period
+			if punctual && !heard {
 				return fmt.Errorf("sound card %s has delivered nothing for %v", r.cfg.Device, r.cfg.Watchdog)
 			}
-			silent = !late
-		case <-dev.lost():
-			return fmt.Errorf("sound card %s is gone: it was pulled out, or its driver failed", r.cfg.Device)
-		case <-ctx.Done():
-			return ctx.Err()
+			end, heard = now.Add(r.cfg.Watchdog), !punctual
+		} else if err != nil {
+			return fmt.Errorf("sound card %s: %w", r.cfg.Device, err)
 		}
-		watchdog.Reset(half)
-		due = r.now() + half
 	}
+	return ctx.Err()
 }
 
-// drain hands on all that was delivered.
-func (r *run) drain(q *queue, split *splitter) {
-	for s := q.next(); s != nil; s = q.next() {
+// drain hands on all that was delivered, and says whether there was anything.
+func (r *run) drain(q *queue, split *splitter) (heard bool) {
+	for s, ok := q.next(); ok; s, ok = q.next() {
 		cause := causeOverrun
 		if r.away {
 			cause = causeCardLost
@@ -160,7 +163,9 @@ func (r *run) drain(q *queue, split *splitter) {
 		r.away = false
 		r.deliver(split, frames, lost, cause, s.at)
 		q.release()
+		heard = true
 	}
+	return heard
 }
 
 // deliver gives each line what the splitter has for it.

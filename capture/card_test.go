@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -36,6 +37,7 @@ type fakeDevice struct {
 	card *fakeCard
 	fmt  pcm.Format
 	q    *queue
+	some chan struct{} // a token when there may be audio
 	gone chan struct{}
 	stop chan struct{}
 	done chan struct{}
@@ -57,7 +59,14 @@ func (f *fakeCard) open() (device, error) {
 		return nil, f.absent
 	}
 	period := f.fmt.Rate / 5 * f.fmt.Channels
-	d := &fakeDevice{f, f.fmt, newQueue(20, period, f.now), make(chan struct{}), make(chan struct{}), make(chan struct{})}
+	q, err := newQueue(f.now)
+	if err == nil {
+		err = q.size(20, period, f.fmt.Channels)
+	}
+	if err != nil {
+		return nil, err
+	}
+	d := &fakeDevice{f, f.fmt, q, make(chan struct{}, 1), make(chan struct{}), make(chan struct{}), make(chan struct{})}
 	f.current = d
 	go d.deliver(period)
 	return d, nil
@@ -81,15 +90,35 @@ func (d *fakeDevice) deliver(period int) {
 				}
 				d.q.write(frame)
 			})
+			d.wake()
 		case <-d.stop:
 			return
 		}
 	}
 }
 
-func (d *fakeDevice) format() pcm.Format    { return d.fmt }
-func (d *fakeDevice) queue() *queue         { return d.q }
-func (d *fakeDevice) lost() <-chan struct{} { return d.gone }
+func (d *fakeDevice) format() pcm.Format { return d.fmt }
+func (d *fakeDevice) queue() *queue      { return d.q }
+
+func (d *fakeDevice) wake() {
+	select {
+	case d.some <- struct{}{}:
+	default:
+	}
+}
+
+func (d *fakeDevice) wait(until time.Time) error {
+	deadline := time.NewTimer(time.Until(until))
+	defer deadline.Stop()
+	select {
+	case <-d.some:
+		return nil
+	case <-d.gone:
+		return errors.New("gone")
+	case <-deadline.C:
+		return os.ErrDeadlineExceeded
+	}
+}
 
 func (d *fakeDevice) close() error {
 	close(d.stop)
@@ -137,9 +166,13 @@ func (h *heard) period(p pcm.Period) {
 }
 
 // runFake runs a card with two lines of a stereo device in a bubble, while script acts on it.
-func runFake(t *testing.T, script func(f *fakeCard, c *Card, h *heard)) {
+func runFake(t *testing.T, fake *fakeCard, script func(f *fakeCard, c *Card, h *heard)) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeCard{begun: time.Now(), fmt: pcmFormat(8000, 2)}
+		f := fake
+		f.begun = time.Now()
+		if f.fmt.Channels == 0 {
+			f.fmt = pcmFormat(8000, 2)
+		}
 		var log bytes.Buffer
 		c := New(Config{Device: "fake", Lines: []LineConfig{{"a", []int{0}}, {"b", []int{1}}}}, slog.New(slog.NewTextHandler(&log, nil)))
 		c.open, c.now = f.open, f.now
@@ -183,7 +216,7 @@ func (h *heard) at(want time.Duration) {
 }
 
 func TestCardDelivers(t *testing.T) {
-	runFake(t, func(_ *fakeCard, c *Card, h *heard) {
+	runFake(t, &fakeCard{}, func(_ *fakeCard, c *Card, h *heard) {
 		time.Sleep(10*time.Second + time.Millisecond)
 		synctest.Wait()
 		if h.samples != 80000 || h.next != 80000 || h.longest != testPeriod {
@@ -202,7 +235,7 @@ func TestCardThatIsPulledOutAndPutBack(t *testing.T) {
 		"and hangs":      func(f *fakeCard) { f.silent, f.hangs = true, true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			runFake(t, func(f *fakeCard, c *Card, h *heard) {
+			runFake(t, &fakeCard{}, func(f *fakeCard, c *Card, h *heard) {
 				time.Sleep(5 * time.Second)
 				f.set(func(f *fakeCard) { f.absent = errors.New("no such device") })
 				f.set(pull)
@@ -234,8 +267,7 @@ func TestCardThatIsPulledOutAndPutBack(t *testing.T) {
 }
 
 func TestCardThatIsAbsentAtFirst(t *testing.T) {
-	runFake(t, func(f *fakeCard, c *Card, h *heard) {
-		f.set(func(f *fakeCard) { f.absent = errors.New("no such device") })
+	runFake(t, &fakeCard{absent: errors.New("no such device")}, func(f *fakeCard, c *Card, h *heard) {
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		h.near("position", h.next, 3600*8000)
@@ -259,7 +291,7 @@ func TestCardThatIsAbsentAtFirst(t *testing.T) {
 }
 
 func TestCardOverruns(t *testing.T) {
-	runFake(t, func(f *fakeCard, c *Card, h *heard) {
+	runFake(t, &fakeCard{}, func(f *fakeCard, c *Card, h *heard) {
 		time.Sleep(10*time.Second + 50*time.Millisecond)
 		f.set(func(f *fakeCard) { f.silent, f.overrun = true, true })
 		time.Sleep(600 * time.Millisecond) // three periods, at 10.2, 10.4 and 10.6 s
@@ -276,8 +308,7 @@ func TestCardOverruns(t *testing.T) {
 }
 
 func TestCardWithTooFewChannelsSaysSo(t *testing.T) {
-	runFake(t, func(f *fakeCard, c *Card, h *heard) {
-		f.set(func(f *fakeCard) { f.fmt.Channels = 1 })
+	runFake(t, &fakeCard{fmt: pcmFormat(8000, 1)}, func(_ *fakeCard, c *Card, _ *heard) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if s := c.Status(); s.Open || !strings.Contains(s.Err, "channel 1") {

@@ -1,88 +1,82 @@
 package capture
 
+// #include "feed.h"
+import "C"
+
 import (
+	"errors"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
-// slot holds one period as the card gave it.
+// slot holds one period as the card gave it. It is the reader's until release.
 type slot struct {
-	samples []int16       // interleaved; as many as there are, within a capacity that never changes
+	samples []int16       // interleaved
 	at      time.Duration // CLOCK_BOOTTIME at which the last frame was delivered
 	loss    bool          // frames were lost before the first
 }
 
-// queue carries audio from the sound library's thread to the capture's goroutine. Nothing in it allocates or waits:
-// its slots are made beforehand and used in turn, and what finds all of them full is dropped, and marked as a loss.
-// There is one writer (write, breakHere) and one reader (next, release).
+// queue is the Go side of a feed (feed.h says what that is). It has one writer (write, breakHere, flush: usually the
+// sound library's thread, in C) and one reader (next, release).
 type queue struct {
-	slots      []slot
-	written    atomic.Uint64 // slots handed to the reader, ever
-	read       atomic.Uint64 // slots given back, ever
-	wake       chan struct{} // has a token when there is something to read
-	now        func() time.Duration
-	lossBefore bool // writer's: the next frame comes after a loss
-	filling    bool // writer's: the slot at written has samples
+	feed *C.struct_feed
+	now  func() time.Duration
 }
 
-// newQueue makes a queue of so many slots of so many samples each.
-func newQueue(slots, samples int, now func() time.Duration) *queue {
-	q := &queue{slots: make([]slot, slots), wake: make(chan struct{}, 1), now: now}
-	all := make([]int16, slots*samples)
-	for i := range q.slots {
-		q.slots[i].samples = all[i*samples : i*samples : (i+1)*samples]
+// newQueue makes a queue without slots; size makes them.
+func newQueue(now func() time.Duration) (*queue, error) {
+	feed := C.feed_new()
+	if feed == nil {
+		return nil, errors.New("no memory for a card's audio")
 	}
-	return q
+	return &queue{feed: feed, now: now}, nil
 }
+
+// size makes so many slots of so many samples each, of so many channels.
+func (q *queue) size(slots, samples, channels int) error {
+	if C.feed_size(q.feed, C.uint32_t(slots), C.uint32_t(samples), C.uint32_t(channels)) == 0 {
+		return errors.New("no memory for a card's audio")
+	}
+	return nil
+}
+
+// free ends the queue; neither side may use it after that.
+func (q *queue) free() { C.feed_free(q.feed) }
 
 // write copies samples in, and hands over each slot that is full.
 func (q *queue) write(samples []int16) {
-	for len(samples) > 0 {
-		if q.written.Load()-q.read.Load() == uint64(len(q.slots)) {
-			q.lossBefore = true
-			return
-		}
-		s := &q.slots[q.written.Load()%uint64(len(q.slots))]
-		if !q.filling {
-			q.filling, s.samples, s.loss, q.lossBefore = true, s.samples[:0], q.lossBefore, false
-		}
-		n := min(len(samples), cap(s.samples)-len(s.samples))
-		s.samples, s.at = append(s.samples, samples[:n]...), q.now()
-		samples = samples[n:]
-		if len(s.samples) == cap(s.samples) {
-			q.handOver()
-		}
+	if len(samples) > 0 {
+		C.feed_write(q.feed, (*C.int16_t)(unsafe.Pointer(&samples[0])), C.uint32_t(len(samples)), C.int64_t(q.now()))
 	}
 }
 
 // breakHere says that frames were lost between what was written before and what will be.
-func (q *queue) breakHere() {
-	q.flush()
-	q.lossBefore = true
-}
+func (q *queue) breakHere() { C.feed_break(q.feed) }
 
 // flush hands over a slot that is not full.
-func (q *queue) flush() {
-	if q.filling {
-		q.handOver()
-	}
+func (q *queue) flush() { C.feed_flush(q.feed) }
+
+func (q *queue) counters() (written, read *uint64) {
+	return (*uint64)(&q.feed.written), (*uint64)(&q.feed.read)
 }
 
-func (q *queue) handOver() {
-	q.filling = false
-	q.written.Add(1)
-	select {
-	case q.wake <- struct{}{}:
-	default:
+// next is the oldest slot that was handed over, if there is one.
+func (q *queue) next() (slot, bool) {
+	written, read := q.counters()
+	n := atomic.LoadUint64(read)
+	if n == atomic.LoadUint64(written) {
+		return slot{}, false
 	}
+	i := n % uint64(q.feed.slots)
+	s := unsafe.Slice(q.feed.slot, q.feed.slots)[i]
+	all := unsafe.Slice((*int16)(q.feed.samples), int(q.feed.slots)*int(q.feed.capacity))
+	first := int(i) * int(q.feed.capacity)
+	return slot{samples: all[first : first+int(s.used)], at: time.Duration(s.at), loss: s.loss != 0}, true
 }
 
-// next is the oldest slot that was handed over, or nil. It is the reader's until release.
-func (q *queue) next() *slot {
-	if q.read.Load() == q.written.Load() {
-		return nil
-	}
-	return &q.slots[q.read.Load()%uint64(len(q.slots))]
+// release gives the slot of next back.
+func (q *queue) release() {
+	_, read := q.counters()
+	atomic.AddUint64(read, 1)
 }
-
-func (q *queue) release() { q.read.Add(1) }

@@ -1,0 +1,45 @@
+// A feed carries audio from the sound library's thread to the capture's goroutine: slots that are made beforehand and
+// used in turn, with one writer and one reader. What finds all slots full is dropped, and marked as a loss.
+//
+// It is in C because the writer is: a Go function that is called from the sound library's thread leaves a processor of
+// the Go scheduler behind each time, and its monitor then spins for 10 ms to get it back. At five calls a second that
+// was two thirds of all the CPU that capturing took.
+
+#include <stdint.h>
+
+struct feed_slot {
+	int64_t at;    // CLOCK_BOOTTIME of the last frame's delivery, in ns
+	uint32_t used; // samples
+	uint32_t loss; // 1: frames were lost before the first
+};
+
+struct feed {
+	uint64_t written;  // slots handed to the reader, ever; written by the writer, atomically
+	uint64_t read;     // slots given back, ever; written by the reader, atomically
+	uint32_t slots;    // how many there are
+	uint32_t capacity; // samples in each
+	uint32_t channels; // samples in a frame
+	int event;         // eventfd that is added to for each slot handed over
+	uint32_t filling;  // the writer's: the slot at `written` has samples
+	uint32_t loss;     // the writer's: the next frame comes after a loss
+	uint32_t attached; // the sound library's thread writes by itself
+	struct feed_slot *slot;
+	int16_t *samples;
+};
+
+// feed_new gives a feed without slots, or NULL without memory; feed_size makes them, and returns 0 without memory.
+struct feed *feed_new(void);
+int feed_size(struct feed *f, uint32_t slots, uint32_t capacity, uint32_t channels);
+void feed_free(struct feed *f);
+
+// Of the writer: feed_write copies samples in, feed_break says that frames were lost between what was written and what
+// will be, feed_flush hands over a slot that is not full.
+void feed_write(struct feed *f, const int16_t *samples, uint32_t n, int64_t at);
+void feed_break(struct feed *f);
+void feed_flush(struct feed *f);
+
+// feed_attach is a notification callback for miniaudio (ma_device_config), with the feed as the user data. When the
+// device starts it makes feed_write the device's data callback, in place of malgo's, which is a Go function. Where
+// miniaudio's device does not look as expected, nothing is changed, and malgo's is called as ever.
+struct feed_notification;
+void feed_attach(const struct feed_notification *n);
