@@ -12,12 +12,16 @@ import (
 )
 
 // inOrder gives the calls that wait to be sent, in the order in which they go: the newest, if it has not had its turn,
-// and then the backlog from its oldest.
+// then the backlog from its oldest, and at the end those that have failed again and again.
 func (u *Uplink) inOrder(calls []call.Stored) []call.Stored {
-	var order []call.Stored
+	var order, last []call.Stored
 	newest := -1
 	for _, c := range calls {
 		if !c.Ended || c.Manifest == nil || c.Receipt || c.Parked != "" {
+			continue
+		}
+		if r := u.retries[c.Header.Call]; r != nil && r.failures > 1 {
+			last = append(last, c)
 			continue
 		}
 		if c.Header.Number > u.horizon {
@@ -30,7 +34,7 @@ func (u *Uplink) inOrder(calls []call.Stored) []call.Stored {
 		copy(order[1:newest+1], order[:newest])
 		order[0] = first
 	}
-	return order
+	return append(order, last...)
 }
 
 // sendMedia sends the call whose turn it is. more says that there may be another; if not, next is when one that had to
