@@ -9,8 +9,9 @@ import (
 	"github.com/linekeeper/linekeeper/hq"
 )
 
-// quiet is how long a recorder may say nothing before it is taken to be away: it reports its status every minute.
-const quiet = 3 * time.Minute
+// quiet is how long a recorder may say nothing before it is taken to be away: it reports its status every five minutes at the latest, and
+// one report may be lost.
+const quiet = 11 * time.Minute
 
 // recorderView is one recorder.
 type recorderView struct {
