@@ -97,4 +97,5 @@ bench: build ## speed, memory and bytes beside bare libopus and arecord | opusen
 
 .PHONY: clean
 clean: ## remove what was built (run/, where make run keeps its state, stays)
-	rm -rf bin .cache hq/web/node_modules hq/web/assets/dist/* lab/browser/node_modules
+	rm -rf bin dist .cache hq/web/node_modules lab/browser/node_modules
+	find hq/web/assets/dist -mindepth 1 ! -name .keep -delete
