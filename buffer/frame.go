@@ -109,7 +109,7 @@ type scanned struct {
 // scan visits the sound records of a segment's bytes from..to in order. It goes on behind damage: frames are aligned,
 // so the next sound one is found by looking. Generation 0 visits those of any. An error of visit ends the scan.
 func scan(r io.ReaderAt, epoch call.Epoch, generation uint32, from, to int64, visit func(frame) error) (scanned, error) {
-	w := &window{r: r, limit: to}
+	w := &window{r: r, limit: to, size: windowSize}
 	res := scanned{end: uint32(from)}
 	for at := from; at+frameHeader <= to; {
 		f, err := w.frame(epoch, at)
@@ -134,6 +134,7 @@ func scan(r io.ReaderAt, epoch call.Epoch, generation uint32, from, to int64, vi
 type window struct {
 	r          io.ReaderAt
 	limit      int64
+	size       int // of what is read at a time
 	buf        []byte
 	base       int64
 	unreadable int
@@ -158,7 +159,7 @@ func (w *window) bytes(at int64, n int) []byte {
 	if at >= w.base && at+int64(n) <= w.base+int64(len(w.buf)) {
 		return w.buf[at-w.base:]
 	}
-	size := int(min(max(int64(n), windowSize), w.limit-at))
+	size := int(min(max(int64(n), int64(w.size)), w.limit-at))
 	if cap(w.buf) < size {
 		w.buf = make([]byte, size)
 	}

@@ -249,7 +249,8 @@ func (r *Ring) describeSegment(s *segment) (*directory, error) {
 	return d, err
 }
 
-// first gives the call's first record.
+// first gives the call's first record. As a rule it stands where its part begins; after a sync that failed another may
+// stand before it.
 func (c *callReader) first() ([]byte, error) {
 	p := c.parts[0]
 	f, err := c.r.fs.Open(c.r.path(p.seg.number))
@@ -257,13 +258,11 @@ func (c *callReader) first() ([]byte, error) {
 		return nil, err
 	}
 	c.file = f
-	w := &window{r: f, limit: min(c.r.opts.SegmentBytes, int64(p.firstOffset)+frameHeader+maxData)}
+	w := &window{r: f, limit: min(c.r.opts.SegmentBytes, int64(p.firstOffset)+frameHeader+maxData), size: pageSize}
 	got, err := w.frame(c.r.epoch, int64(p.firstOffset))
-	if err == nil && (got.call != c.id || got.generation != c.generations[0] || got.number != 0) {
-		err = errors.New("another record stands here")
+	if err == nil && got.call == c.id && got.generation == c.generations[0] && got.number == 0 {
+		return got.data, nil
 	}
-	if err != nil {
-		return nil, &CorruptError{Segment: p.seg.number, Offset: int64(p.firstOffset), Call: c.id, Reason: err.Error()}
-	}
-	return got.data, nil
+	data, _, err := c.record(0)
+	return data, err
 }

@@ -137,6 +137,12 @@ func (r *Ring) write(o *openSegment) error {
 			if _, err := o.file.WriteAt(head.page(), 0); err != nil {
 				return err
 			}
+			// Before any record: else records of this use could be on the card without it, and be taken for live ones
+			// when, after a cut, the same generation is given to the same segment again.
+			if err := o.file.Sync(); err != nil {
+				return err
+			}
+			o.head = false
 		}
 		if _, err := o.file.WriteAt(r.buf, int64(o.pos)); err != nil {
 			return err
@@ -144,7 +150,7 @@ func (r *Ring) write(o *openSegment) error {
 		return o.file.Sync()
 	}()
 	if err == nil {
-		o.head, o.moved = false, false
+		o.moved = false
 		return nil
 	}
 	if !o.moved {
