@@ -2,6 +2,26 @@ package recorder
 
 import "github.com/linekeeper/linekeeper/call"
 
+// recording is a call that is being recorded.
+type recording struct {
+	header  call.Header
+	file    File
+	encoder Encoder
+	emit    func(Chunk) error
+	start   int64 // position of its first frame
+	until   int64 // where it ended
+	emitted int64 // frames that its chunks cover
+	stored  int64 // the same, of those that are in the ring
+	gaps    []call.Gap
+	end     call.End // when it is in the ring
+}
+
+// mark puts a mark, at a position of the line, into the call.
+func (r *recording) mark(m call.Mark, out *outbox) {
+	m.Position = max(0, m.Position-r.start)
+	out.put(item{of: r, kind: call.KindMark, mark: m})
+}
+
 // pump gives the call that goes on what was heard up to a position, and begins it where it is not recorded yet.
 func (l *Line) pump(to int64) {
 	for {
@@ -46,14 +66,19 @@ func (l *Line) begin(before int64) {
 	if l.out.err = err; err != nil {
 		return
 	}
+	rec.emit = func(c Chunk) error {
+		rec.emitted += c.Frames
+		l.out.put(item{of: rec, kind: call.KindChunk, chunk: c})
+		return nil
+	}
 	l.miss(at)
 	l.giveUp(at)
 	l.rec, l.at, l.spare = rec, at, nil
 	l.calls++
-	l.out.put(item{record: header})
-	l.observer.CallBegan(rec.header, rec.header.Began)
+	l.out.put(item{of: rec, kind: call.KindHeader, header: header})
+	l.cfg.Observer.CallBegan(rec.header, rec.header.Began)
 	for _, m := range l.held {
-		l.mark(m)
+		rec.mark(m, &l.out)
 	}
 	l.held = l.held[:0]
 }
@@ -61,7 +86,7 @@ func (l *Line) begin(before int64) {
 // open stores the begin entry of a call and gives its header record. The call file is begun while the entry is stored,
 // as it needs its number, and no entry may speak of a call that cannot be.
 func (l *Line) open(at int64) (*recording, call.Record, error) {
-	rec := &recording{header: l.header(l.spareID, l.wanted.reason, l.anchor(at)), encoder: l.spare, start: at}
+	rec := &recording{header: l.cfg.header(&l.LineConfig, l.spareID, l.wanted.reason, l.anchor(at)), encoder: l.spare, start: at}
 	var header call.Record
 	_, err := l.cfg.Ledger.Add(call.Entry{
 		Type: call.EntryBegin, Anchor: rec.header.Anchor, Call: &rec.header.Call, Line: l.Name, Reason: rec.header.Began,
@@ -75,9 +100,10 @@ func (l *Line) open(at int64) (*recording, call.Record, error) {
 	return rec, header, err
 }
 
-func (l *Line) header(id call.ID, began call.Reason, anchor call.Anchor) call.Header {
+// header is that of a call of a line; its number is still open.
+func (c *Config) header(l *LineConfig, id call.ID, began call.Reason, anchor call.Anchor) call.Header {
 	return call.Header{
-		Call: id, Device: l.cfg.Device, Epoch: l.cfg.Epoch, Began: began, Line: l.Name, Codec: l.Codec,
+		Call: id, Device: c.Device, Epoch: c.Epoch, Began: began, Line: l.Name, Codec: l.Codec,
 		Channels: l.Format.Channels, Sides: l.Sides, Rate: l.Format.Rate, Anchor: anchor,
 	}
 }
@@ -103,7 +129,7 @@ func (l *Line) advance(to int64) {
 		case cause == "":
 			l.write(l.time.samples(l.at, l.at+n))
 		case n > l.maxLoss:
-			l.finish(l.whyLost())
+			l.finish(call.EndedCardLost)
 		default:
 			l.gap(n, cause)
 		}
@@ -114,8 +140,8 @@ func (l *Line) advance(to int64) {
 func (l *Line) gap(frames int64, cause string) {
 	g := call.Gap{Position: l.at - l.rec.start, Frames: frames, Cause: cause}
 	l.rec.gaps = append(l.rec.gaps, g)
-	l.putMark(call.Mark{Kind: call.MarkGap, Position: g.Position, Frames: frames, Value: cause})
-	l.observer.Gap(l.Name, true, g)
+	l.rec.mark(call.Mark{Kind: call.MarkGap, Position: l.at, Frames: frames, Value: cause}, &l.out)
+	l.cfg.Observer.Gap(l.Name, true, g)
 	for left := frames; left > 0 && l.rec != nil; {
 		n := min(left, int64(l.Format.Rate))
 		l.write(l.silence[:n*int64(l.Format.Channels)])
@@ -129,7 +155,7 @@ func (l *Line) gap(frames int64, cause string) {
 
 // write encodes samples. An encoder that fails ends the call; the next one gets another.
 func (l *Line) write(samples []int16) {
-	if err := l.rec.encoder.Write(samples, l.emit); err != nil {
+	if err := l.rec.encoder.Write(samples, l.rec.emit); err != nil {
 		l.cfg.Log.Error("encoding failed: the call is ended", "line", l.Name, "call", l.rec.header.Call, "error", err)
 		l.finish(call.EndedStopped)
 		l.wanted.on = false
@@ -138,68 +164,49 @@ func (l *Line) write(samples []int16) {
 	l.at += int64(len(samples) / l.Format.Channels)
 }
 
-// chunk takes what the encoder emits.
-func (l *Line) chunk(c Chunk) error {
-	rec, err := l.rec.file.Chunk(l.rec.stored, uint32(c.Frames), c.Data)
-	if err != nil {
-		return err
-	}
-	l.rec.stored += c.Frames
-	l.out.put(item{record: rec})
-	return nil
-}
-
-// mark puts a mark at a position of the line into the call.
-func (l *Line) mark(m call.Mark) {
-	m.Position = max(0, m.Position-l.rec.start)
-	l.putMark(m)
-}
-
-func (l *Line) putMark(m call.Mark) {
-	rec, err := l.rec.file.Mark(m)
-	if err != nil {
-		l.cfg.Log.Error("mark cannot be written", "line", l.Name, "call", l.rec.header.Call, "kind", m.Kind, "error", err)
-		return
-	}
-	l.out.put(item{record: rec})
-}
-
 // finish ends the recording where it stands. Should the detector not agree that the call is over, what follows is wanted
 // as its continuation.
 func (l *Line) finish(why call.Reason) {
 	rec := l.rec
-	closing := rec.encoder.Close(l.emit)
-	l.rec = nil
-	l.wanted.from, l.wanted.reason = l.at, call.BeganContinued
-	if covered := l.at - rec.start; closing != nil || rec.stored != covered {
+	err := rec.encoder.Close(rec.emit)
+	if covered := l.at - rec.start; err != nil || rec.emitted != covered {
 		l.cfg.Log.Error("a call's media is not whole", "line", l.Name, "call", rec.header.Call,
-			"frames", covered, "encoded", rec.stored, "error", closing)
+			"frames", covered, "encoded", rec.emitted, "error", err)
 	}
-	end := call.End{Reason: why, Frames: rec.stored, Gaps: within(rec.gaps, rec.stored)}
-	last, err := rec.file.End(end)
-	if err != nil {
-		l.cfg.Log.Error("a call cannot be ended", "line", l.Name, "call", rec.header.Call, "error", err)
-		return
-	}
-	l.out.put(item{record: last})
-	l.out.put(item{end: &ending{header: rec.header, manifest: l.cfg.manifest(rec.header, end, rec.file)}})
+	l.end(why)
 }
 
-// within leaves of the gaps what the frames hold: all, unless the encoder failed.
-func within(gaps []call.Gap, frames int64) []call.Gap {
-	for i, g := range gaps {
-		if g.Position >= frames {
-			return gaps[:i]
+// end puts the end of the recording into the outbox.
+func (l *Line) end(why call.Reason) {
+	rec := l.rec
+	rec.until = l.at
+	l.rec, l.last = nil, rec
+	l.wanted.from, l.wanted.reason = l.at, call.BeganContinued
+	l.out.put(item{of: rec, kind: call.KindEnd, why: why})
+	l.out.put(item{of: rec, kind: call.KindEntry})
+}
+
+// abandon gives up what has waited too long, and ends its call after what is stored of it. The rest is lost.
+func (l *Line) abandon() {
+	if l.rec != nil {
+		_ = l.rec.encoder.Close(discard) // its rest is given up too
+		l.out.drop()
+		l.end(call.EndedRingFull)
+	} else {
+		l.out.drop()
+		l.out.put(item{of: l.last, kind: call.KindEnd, why: call.EndedRingFull})
+		l.out.put(item{of: l.last, kind: call.KindEntry})
+	}
+	rec := l.last
+	from := rec.start + rec.stored
+	left := rec.until - from
+	for _, g := range rec.gaps {
+		if n := rec.start + g.Position + g.Frames - max(from, rec.start+g.Position); n > 0 {
+			l.losses.add(call.Gap{Position: from, Frames: n, Cause: g.Cause})
+			left -= n
 		}
-		gaps[i].Frames = min(g.Frames, frames-g.Position)
 	}
-	return gaps
-}
-
-// store is how the outbox stores.
-func (l *Line) store(it item) error {
-	if it.end != nil {
-		return l.cfg.addEnd(it.end.header, it.end.manifest)
+	if left > 0 {
+		l.losses.add(call.Gap{Position: from, Frames: left, Cause: call.CauseOverflow})
 	}
-	return l.cfg.Ring.Append(it.record)
 }

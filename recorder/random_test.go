@@ -49,7 +49,11 @@ func feed(rng *rand.Rand, r *rig, until int64, losses bool, refuse int) {
 	longest := []int{1, 30, 800, 3 * rate, 9 * rate}[rng.IntN(5)]
 	until = min(until, int64(longest)*4000)
 	refused := 0
-	r.ring.fail = func(call.Record) error {
+	onlyAudio := rng.IntN(2) == 0 // as a full ring, which keeps room for ends and entries
+	r.ring.fail = func(rec call.Record) error {
+		if onlyAudio && (rec.Kind == call.KindEnd || rec.Kind == call.KindEntry) {
+			return nil
+		}
 		if refused > 0 || refuse > 0 && rng.IntN(refuse*100) == 0 {
 			return errFull
 		}
@@ -76,7 +80,7 @@ func feed(rng *rand.Rand, r *rig, until int64, losses bool, refuse int) {
 // TestRandom drives random periods, losses, events and refused records through a line, and holds what is in the ring to
 // what was fed: each call's audio frame by frame, and every frame that is in no call accounted for.
 func TestRandom(t *testing.T) {
-	runs := 60
+	runs := 40
 	if testing.Short() {
 		runs = 10
 	}
@@ -92,11 +96,11 @@ func TestRandom(t *testing.T) {
 				script := plan(rng, until)
 				r := newRig(t, f, func(cfg *recorder.LineConfig) {
 					cfg.MaxLoss = 10 * time.Second
-					cfg.QueueBytes = 4 * rate * f.Channels
+					cfg.MaxWait = 8 * time.Second
 				}, script...)
 				feed(rng, r, until, c.losses, c.refuse)
 				r.stop()
-				r.checkAll(script)
+				r.checkAll(script, c.refuse)
 			})
 		}
 	}
@@ -104,7 +108,7 @@ func TestRandom(t *testing.T) {
 
 // checkAll checks the calls, and that every frame that the detector wanted, and every lost one, is in one call or in the
 // ledger's losses.
-func (r *rig) checkAll(script []told) {
+func (r *rig) checkAll(script []told, refused int) {
 	r.t.Helper()
 	const inCall, wanted = 1, 2
 	frame := make([]byte, r.position)
@@ -119,6 +123,7 @@ func (r *rig) checkAll(script []told) {
 		}
 	}
 	script = script[:len(script)-len(r.detector.told)] // what was told
+	late := int64(0)
 	for i, on := 0, int64(-1); i <= len(script); i++ {
 		switch {
 		case i == len(script) && on >= 0:
@@ -132,6 +137,7 @@ func (r *rig) checkAll(script []told) {
 			for p := on; p < script[i].event.Position; p++ {
 				frame[p] |= wanted
 			}
+			late += script[i].known + 9*rate - script[i].event.Position
 			on = -1
 		}
 	}
@@ -150,11 +156,12 @@ func (r *rig) checkAll(script []told) {
 		missing[g.Cause] -= g.Frames
 	}
 	for cause, frames := range missing {
-		if frames != 0 {
+		// Of a call that was given up, the ledger also counts what followed its end until that was known.
+		if frames != 0 && (cause != call.CauseOverflow || frames > 0 || refused == 0 || -frames > late) {
 			r.t.Errorf("%d frames lost by %q are in no call and not in the ledger", frames, cause)
 		}
 	}
-	if r.ring.fail == nil && len(r.watch.began) != len(r.watch.ended) {
+	if len(r.watch.began) != len(r.watch.ended) {
 		r.t.Errorf("%d calls began, %d ended", len(r.watch.began), len(r.watch.ended))
 	}
 }

@@ -19,11 +19,12 @@
 //
 // # When nothing can be stored
 //
-// A record that the ring refuses waits, and is offered again with each period: the same bytes in the same order, so
-// that the file in the ring is at all times a prefix of the whole. When LineConfig.QueueBytes wait, the encoder is given
-// nothing more. If room comes back in time, the call goes on, and what went out of the history meanwhile is a gap; if
-// not, the call ends as "ring full", and goes on as a new one as soon as what waits has been stored. Alarm and Status
-// say so meanwhile.
+// What the ring refuses waits, and is offered again with each period, in order, so that the file in the ring is at all
+// times a prefix of the whole. If the ring takes it in time, nothing is lost. If it refuses for LineConfig.MaxWait, what
+// waits is given up and the call ends as "ring full" after what is stored: a ring that takes no audio keeps room for
+// ends, and calls must end to be delivered and make room. As soon as the ring takes records again the call goes on as a
+// new one, with what the history still holds. What was lost between is an entry of the ledger. Alarm and Status say so
+// meanwhile.
 //
 // # After a crash
 //
@@ -64,8 +65,14 @@ type Encoder interface {
 
 // File makes the records of one call file: seal's Writer.
 type File interface {
+	Ending
 	Chunk(position int64, frames uint32, media []byte) (call.Record, error)
 	Mark(m call.Mark) (call.Record, error)
+	Retract() // takes back the record made last, which the ring refused
+}
+
+// Ending ends a call file.
+type Ending interface {
 	End(e call.End) (call.Record, error)
 	Size() int64    // of the file so far
 	SHA256() string // of the file so far, hex
@@ -146,7 +153,7 @@ func (r *Recorder) Line(cfg LineConfig) (*Line, error) {
 		return nil, fmt.Errorf("line %q: %w", cfg.Name, err)
 	}
 	l := newLine(r.cfg, cfg)
-	if _, _, err := r.cfg.Seal(l.header(call.NewID(), call.BeganVoice, call.Anchor{})); err != nil {
+	if _, _, err := r.cfg.Seal(r.cfg.header(&cfg, call.NewID(), call.BeganVoice, call.Anchor{})); err != nil {
 		return nil, fmt.Errorf("line %q: %w", cfg.Name, err)
 	}
 	r.mu.Lock()
@@ -188,9 +195,9 @@ func (r *Recorder) BeginEpoch(last *call.Seq) error {
 	return nil
 }
 
-// Resume reads the stored bytes of a call and gives the File that can end it, and what its end should say of frames and
+// Resume reads the stored bytes of a call and gives what can end it, and what its end should say of frames and
 // gaps; or, where whole is true, what its end does say: seal's ResumeWriter.
-type Resume func(stored io.Reader) (f File, end call.End, whole bool, err error)
+type Resume func(stored io.Reader) (f Ending, end call.End, whole bool, err error)
 
 // CloseInterrupted closes the calls that a crash left open: those that have no end get one ("power lost"), and those
 // that have no end entry get that. Calls are what the ring holds; open gives the stored bytes of one. One that cannot be
@@ -249,7 +256,7 @@ func (c *Config) addEnd(h call.Header, m call.Manifest) error {
 }
 
 // manifest is that of a call whose file has its end.
-func (c *Config) manifest(h call.Header, end call.End, file File) call.Manifest {
+func (c *Config) manifest(h call.Header, end call.End, file Ending) call.Manifest {
 	if end.Gaps == nil {
 		end.Gaps = []call.Gap{}
 	}

@@ -292,74 +292,77 @@ func TestRefusedForAShortTime(t *testing.T) {
 	}
 }
 
-// TestOverflow: when the queue is full for longer than the history lasts, the call has a gap and goes on.
-func TestOverflow(t *testing.T) {
-	r := newRig(t, mono, func(c *recorder.LineConfig) { c.QueueBytes = 2 * 2 * rate }, began(0, 100), ended(300000, 300000))
-	r.hearUntil(20000, 1000)
-	r.ring.fail = func(call.Record) error { return errFull }
-	r.hearUntil(20000+15*rate, 1000)
-	r.ring.fail = nil
-	r.hearUntil(310000, 1000)
-	r.stop()
-	calls := r.calls()
-	// Two seconds waited, five were in the history, the rest is gone.
-	want := []call.Gap{{Position: 20000 + 2*rate, Frames: 8 * rate, Cause: call.CauseOverflow}}
-	if got := summaries(calls); !slices.Equal(got, []summary{{0, 300000, call.BeganVoice, call.EndedSilence}}) ||
-		!almost(calls[0].End.Gaps, want, 1000) {
-		t.Errorf("got %v, gaps %v, want %v", got, calls[0].End.Gaps, want)
-	}
-}
-
-// TestLossInAnOverflow: what the card lost meanwhile keeps its own cause.
-func TestLossInAnOverflow(t *testing.T) {
-	r := newRig(t, mono, func(c *recorder.LineConfig) { c.QueueBytes = 2 * 2 * rate }, began(0, 100), ended(300000, 300000))
-	r.hearUntil(20000, 1000)
-	r.ring.fail = func(call.Record) error { return errFull }
-	r.hearUntil(20000+5*rate, 1000)
-	r.hear(400, call.CauseOverrun, 1000)
-	r.hearUntil(20000+15*rate, 1000)
-	r.ring.fail = nil
-	r.hearUntil(310000, 1000)
-	r.stop()
-	var causes []string
-	for _, g := range r.calls()[0].End.Gaps {
-		causes = append(causes, g.Cause)
-	}
-	if want := []string{call.CauseOverflow, call.CauseOverrun, call.CauseOverflow}; !slices.Equal(causes, want) || len(r.losses()) != 0 {
-		t.Errorf("gaps by %q, losses %v", causes, r.losses())
-	}
-}
-
-// almost compares gaps but for the length of a period.
-func almost(got, want []call.Gap, period int64) bool {
-	near := func(a, b int64) bool { return a-b <= period && b-a <= period }
-	return slices.EqualFunc(got, want, func(a, b call.Gap) bool {
-		return a.Cause == b.Cause && near(a.Position, b.Position) && near(a.Frames, b.Frames)
-	})
-}
-
-// TestRingFull: the call ends as well as possible, the fault shows, and recording begins again when room returns.
+// TestRingFull: the call ends as well as possible, the fault shows, and recording begins again when room returns. A full
+// ring keeps room for ends and entries; one that is stuck does not.
 func TestRingFull(t *testing.T) {
-	r := newRig(t, mono, func(c *recorder.LineConfig) { c.QueueBytes = 2 * 2 * rate }, began(0, 100), ended(1000000, 1000000))
+	for _, roomForEnds := range []bool{true, false} {
+		r := newRig(t, mono, nil, began(0, 100), ended(1000000, 1000000))
+		r.hearUntil(20000, 1000)
+		r.ring.fail = func(rec call.Record) error {
+			if roomForEnds && (rec.Kind == call.KindEnd || rec.Kind == call.KindEntry) {
+				return nil
+			}
+			return errFull
+		}
+		r.hearUntil(30000, 1000)
+		r.hear(400, call.CauseOverrun, 1000)
+		r.hearUntil(20000+25*rate, 1000)
+		if s := r.line.Status(); !s.Recording || s.Fault || s.Alarm != recorder.AlarmNotStored {
+			t.Errorf("status while it waits %+v", s)
+		}
+		r.hearUntil(20000+60*rate, 1000)
+		if s := r.line.Status(); !s.Fault && !roomForEnds || s.Alarm != recorder.AlarmNotStored {
+			t.Errorf("status when it is full %+v", s)
+		}
+		if c := r.ring.records[len(r.ring.records)-1]; roomForEnds && len(r.watch.ended) != 1 || !roomForEnds && c.Kind != call.KindChunk {
+			t.Errorf("%d calls ended while it was full", len(r.watch.ended))
+		}
+		r.ring.fail = nil
+		r.hearUntil(1000100, 1000)
+		r.stop()
+		calls := r.calls()
+		if c := calls[0]; c.end != 20000 || c.End.Reason != call.EndedRingFull || len(c.End.Gaps) != 0 {
+			t.Fatalf("got %v", summaries(calls))
+		}
+		last := calls[len(calls)-1]
+		if last.Header.Began != call.BeganContinued || last.end != 1000000 || last.start > 20000+60*rate {
+			t.Errorf("got %v", summaries(calls))
+		}
+		stored := int64(0)
+		for _, c := range calls {
+			stored += c.End.Frames
+		}
+		lost := map[string]int64{}
+		for _, g := range r.losses() {
+			lost[g.Cause] += g.Frames
+		}
+		if lost[call.CauseOverrun] != 400 || stored+lost[call.CauseOverrun]+lost[call.CauseOverflow] != 1000000 {
+			t.Errorf("%d frames stored, lost %v", stored, lost)
+		}
+	}
+}
+
+// TestFullEnded: a call that has ended while the ring is full is not kept open by what cannot be stored of it.
+func TestFullEnded(t *testing.T) {
+	r := newRig(t, mono, nil, began(0, 100), ended(30000, 30000))
 	r.hearUntil(20000, 1000)
-	r.ring.fail = func(call.Record) error { return errFull }
-	r.hearUntil(20000+60*rate, 1000)
-	if s := r.line.Status(); s.Recording || !s.Fault || s.Alarm != recorder.AlarmNotStored {
-		t.Errorf("status %+v", s)
+	r.ring.fail = func(rec call.Record) error {
+		if rec.Kind == call.KindChunk {
+			return errFull
+		}
+		return nil
 	}
-	r.ring.fail = nil
-	r.hearUntil(1000100, 1000)
+	r.hearUntil(20000+29*rate, 1000)
+	if len(r.watch.ended) != 0 {
+		t.Error("given up too early")
+	}
+	r.hearUntil(20000+32*rate, 1000)
+	if got := summaries(r.calls()); !slices.Equal(got, []summary{{0, 20000, call.BeganVoice, call.EndedRingFull}}) {
+		t.Errorf("got %v", got)
+	}
 	r.stop()
-	calls := r.calls()
-	if len(calls) != 2 || calls[0].End.Reason != call.EndedRingFull || calls[1].Header.Began != call.BeganContinued || calls[1].end != 1000000 {
-		t.Fatalf("got %v", summaries(calls))
-	}
-	want := []call.Gap{{Position: calls[0].end, Frames: calls[1].start - calls[0].end, Cause: call.CauseOverflow}}
-	if got := r.losses(); !slices.Equal(got, want) {
-		t.Errorf("losses %v, want %v", got, want)
-	}
-	if near := calls[1].start - (20000 + 55*rate); near < 0 || near > 1000 {
-		t.Errorf("goes on at %d: not with the history", calls[1].start)
+	if got := r.losses(); !slices.Equal(got, []call.Gap{{Position: 20000, Frames: 10000, Cause: call.CauseOverflow}}) {
+		t.Errorf("losses %v", got)
 	}
 }
 
@@ -390,6 +393,26 @@ func TestFullWhenTheCallBegins(t *testing.T) {
 	}
 	if m := calls[0].Marks; len(m) != 1 || m[0].Position != 500 || m[0].Value != "7" {
 		t.Errorf("marks %v", m)
+	}
+}
+
+// TestStopWhileFullOfAudio: the call is ended after what is stored of it.
+func TestStopWhileFullOfAudio(t *testing.T) {
+	r := newRig(t, mono, nil, began(0, 100))
+	r.hearUntil(20000, 1000)
+	r.ring.fail = func(rec call.Record) error {
+		if rec.Kind == call.KindChunk {
+			return errFull
+		}
+		return nil
+	}
+	r.hearUntil(30000, 1000)
+	r.stop()
+	if got := summaries(r.calls()); !slices.Equal(got, []summary{{0, 20000, call.BeganVoice, call.EndedRingFull}}) {
+		t.Errorf("got %v", got)
+	}
+	if got := r.losses(); !slices.Equal(got, []call.Gap{{Position: 20000, Frames: 10000, Cause: call.CauseOverflow}}) {
+		t.Errorf("losses %v", got)
 	}
 }
 

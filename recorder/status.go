@@ -2,7 +2,8 @@ package recorder
 
 import (
 	"math"
-	"strings"
+	"slices"
+	"sync"
 )
 
 // Silence is the level, in dBFS, of a line that is silent or gives no frames.
@@ -28,67 +29,63 @@ type Status struct {
 // Status of the line. It is safe for concurrent use.
 func (l *Line) Status() Status {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	s := l.status
-	s.Levels = append([]float64(nil), l.levels.last...)
+	l.mu.Unlock()
+	s.Levels = l.levels.get()
 	return s
 }
 
 // publish brings the status up to date, and tells of an alarm that came or went.
 func (l *Line) publish() {
-	noAudio, notStored := l.time.audio < l.time.end, l.out.err != nil || !l.out.empty()
+	var what string
+	if l.time.audio < l.time.end {
+		what = AlarmNoAudio
+	}
+	notStored := l.out.err != nil || !l.out.empty()
+	if notStored {
+		if what != "" {
+			what += "; "
+		}
+		what += AlarmNotStored
+	}
 	l.mu.Lock()
 	s := &l.status
+	changed := s.Alarm != what
+	s.Alarm = what
 	s.Recording = l.rec != nil
 	s.Fault = l.rec == nil && l.wanted.on && notStored
 	s.LostFrames, s.Calls = l.lost, l.calls
-	changed := l.noAudio != noAudio || l.notStored != notStored
-	if changed {
-		s.Alarm = alarm(noAudio, notStored)
-		l.noAudio, l.notStored = noAudio, notStored
-	}
-	what := s.Alarm
 	l.mu.Unlock()
 	if changed {
 		l.cfg.Log.Warn("alarm of a line", "line", l.Name, "alarm", what, "error", l.out.err)
-		l.observer.Alarm(l.Name, what)
+		l.cfg.Observer.Alarm(l.Name, what)
 	}
-}
-
-func alarm(noAudio, notStored bool) string {
-	var what []string
-	if noAudio {
-		what = append(what, AlarmNoAudio)
-	}
-	if notStored {
-		what = append(what, AlarmNotStored)
-	}
-	return strings.Join(what, "; ")
 }
 
 // levels measures the level of each channel, a second at a time.
 type levels struct {
 	rate   int
-	last   []float64 // guarded by the line's lock
-	sums   []int64   // of squares: 2^63 is 300 hours of full scale at 8 kHz
+	sums   []int64 // of squares: 2^63 is 300 hours of full scale at 8 kHz
 	frames int
+
+	mu   sync.Mutex
+	last []float64
 }
 
-func newLevels(rate, channels int) levels {
-	v := levels{rate: rate, last: make([]float64, channels), sums: make([]int64, channels)}
-	v.silence()
+func newLevels(rate, channels int) *levels {
+	v := &levels{rate: rate, last: make([]float64, channels), sums: make([]int64, channels)}
+	v.take()
 	return v
 }
 
-func (v *levels) silence() {
-	for i := range v.last {
-		v.last[i], v.sums[i] = Silence, 0
-	}
-	v.frames = 0
+func (v *levels) get() []float64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.last)
 }
 
-// hear adds samples and says whether a second is full.
-func (v *levels) hear(samples []int16) bool {
+// hear takes the samples of a period; none while the card is away.
+func (v *levels) hear(samples []int16) {
 	channels := len(v.sums)
 	for c := range v.sums {
 		sum := int64(0)
@@ -98,18 +95,25 @@ func (v *levels) hear(samples []int16) bool {
 		}
 		v.sums[c] += sum
 	}
-	v.frames += len(samples) / channels
-	return v.frames >= v.rate
+	if v.frames += len(samples) / channels; len(samples) == 0 {
+		clear(v.sums)
+		v.take()
+	} else if v.frames >= v.rate {
+		v.take()
+	}
 }
 
-// take makes a level of the sums.
+// take makes levels of the sums.
 func (v *levels) take() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	const full = 32768 * 32768
 	for c, sum := range v.sums {
-		v.last[c], v.sums[c] = Silence, 0
+		v.last[c] = Silence
 		if sum > 0 {
 			v.last[c] = max(Silence, 10*math.Log10(float64(sum)/float64(v.frames)/full))
 		}
 	}
+	clear(v.sums)
 	v.frames = 0
 }

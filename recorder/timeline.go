@@ -15,6 +15,7 @@ type timeline struct {
 	ring     []int16 // the frame at position p stands at p modulo capacity
 	present  []int16 // the samples of the period that is being heard; borrowed
 
+	begun     bool
 	start     int64 // samples from here to presentAt are in the ring, but for gaps
 	presentAt int64
 	audio     int64 // end of the last sample: where an outage that goes on began
@@ -27,18 +28,33 @@ func newTimeline(f pcm.Format, capacity int64) timeline {
 	return timeline{channels: int64(f.Channels), capacity: capacity, ring: make([]int16, capacity*int64(f.Channels))}
 }
 
-// begin sets where the line begins.
-func (t *timeline) begin(at int64) {
-	t.start, t.presentAt, t.audio, t.end = at, at, at, at
+// fit makes a period follow what was heard, so that no mistake of whoever delivers it can turn the timeline back: frames
+// heard before are passed over, and missing ones are lost. Not ok is a period of which nothing is left. The first period
+// says where the line begins.
+func (t *timeline) fit(p pcm.Period) (fitted pcm.Period, ok bool) {
+	if !t.begun {
+		at := p.Position - max(0, p.LostFrames)
+		t.begun, t.start, t.presentAt, t.audio, t.end = true, at, at, at, at
+	}
+	p.Samples = p.Samples[:int64(len(p.Samples))/t.channels*t.channels]
+	if back := min(t.end-p.Position, int64(len(p.Samples))/t.channels); back > 0 {
+		p.Samples = p.Samples[back*t.channels:]
+		p.Position += back
+	}
+	p.LostFrames = p.Position - t.end
+	if p.LostFrames > 0 && p.Cause == "" {
+		p.Cause = call.CauseOverrun
+	}
+	return p, p.LostFrames >= 0
 }
 
-// hear adds lost frames, and the samples after them, which it borrows until settle.
-func (t *timeline) hear(lost int64, cause string, samples []int16) {
-	if lost > 0 {
-		t.lose(lost, cause)
+// hear adds a period that fits. It borrows the samples until settle.
+func (t *timeline) hear(p pcm.Period) {
+	if p.LostFrames > 0 {
+		t.lose(p.LostFrames, p.Cause)
 	}
-	t.presentAt, t.present = t.end, samples
-	if frames := int64(len(samples)) / t.channels; frames > 0 {
+	t.presentAt, t.present = t.end, p.Samples
+	if frames := int64(len(p.Samples)) / t.channels; frames > 0 {
 		t.end += frames
 		t.audio = t.end
 	}

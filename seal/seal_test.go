@@ -282,6 +282,40 @@ func TestWriterRefuses(t *testing.T) {
 	}
 }
 
+// TestRetract: what was not stored leaves no trace.
+func TestRetract(t *testing.T) {
+	w, first, err := seal.NewWriter(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Retract() // the header stays
+	file := first.Data
+	for _, media := range []string{"", "lost", "stored", "lost again"} {
+		rec, err := w.Chunk(0, 0, []byte(media))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(media, "lost") {
+			w.Retract()
+			w.Retract() // the one before stays
+			continue
+		}
+		file = append(file, rec.Data...)
+	}
+	if _, err := w.End(call.End{Reason: call.EndedSilence}); err != nil {
+		t.Fatal(err)
+	}
+	w.Retract()
+	rec, err := w.End(call.End{Reason: call.EndedRingFull})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := seal.Verify(bytes.NewReader(append(file, rec.Data...)))
+	if err != nil || c.SHA256 != w.SHA256() || c.Size != w.Size() || c.Records != 4 || c.End.Reason != call.EndedRingFull {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 // TestResume cuts a call after each record, ends it, and finds the file whole.
 func TestResume(t *testing.T) {
 	records, whole := example(t)

@@ -13,17 +13,26 @@ import (
 	"github.com/linekeeper/linekeeper/call"
 )
 
-// Writer makes the records of one call file. Whoever uses it stores each record that it gives, in order, before (or
-// instead of) anything later: numbers and hash take each for stored. The Data of a record is newly made and belongs to
-// the receiver. A Writer is not for concurrent use. A method that returns an error has changed nothing.
+// Writer makes the records of one call file. Whoever uses it stores each record that it gives, in order, or takes it back
+// with Retract: numbers, size and hash are those of what is stored. The Data of a record is newly made and belongs to the
+// receiver. A Writer is not for concurrent use. A method that returns an error has changed nothing.
 type Writer struct {
-	call  call.ID
-	next  uint32
-	size  int64
-	hash  hash.Hash
-	ended bool
-	only  bool // resumed: only an end may follow
+	call   call.ID
+	only   bool // resumed: only an end may follow
+	now    state
+	before state // the last record; its hash is nil where that cannot be taken back
 }
+
+// state is where a file stands after a record.
+type state struct {
+	next  uint32 // number
+	size  int64
+	hash  hash.Cloner
+	ended bool
+}
+
+// newHash is a hash that can be cloned, which Go's SHA-256 can.
+func newHash() hash.Cloner { return sha256.New().(hash.Cloner) }
 
 // NewWriter begins a call file and gives its header record.
 func NewWriter(h call.Header) (*Writer, call.Record, error) {
@@ -31,8 +40,9 @@ func NewWriter(h call.Header) (*Writer, call.Record, error) {
 	if err := checkHeader(h); err != nil {
 		return nil, call.Record{}, fmt.Errorf("write call header: %w", err)
 	}
-	w := &Writer{call: h.Call, hash: sha256.New()}
+	w := &Writer{call: h.Call, now: state{hash: newHash()}}
 	rec, err := w.text(call.KindHeader, 0, h)
+	w.before.hash = nil
 	return w, rec, err
 }
 
@@ -60,43 +70,57 @@ func (w *Writer) End(e call.End) (call.Record, error) {
 	if e.Gaps == nil {
 		e.Gaps = []call.Gap{}
 	}
-	e.Records = w.next + 1
+	e.Records = w.now.next + 1
 	if err := checkEnd(e); err != nil {
 		return call.Record{}, fmt.Errorf("write end: %w", err)
 	}
 	rec, err := w.text(call.KindEnd, e.Frames, e)
-	w.ended = w.ended || err == nil
+	w.now.ended = w.now.ended || err == nil
 	return rec, err
 }
 
+// Retract takes back the record that was made last, which was not stored: whatever is made next stands in its place. It
+// does nothing before the first record after the header, nor a second time for one record.
+func (w *Writer) Retract() {
+	if w.before.hash != nil {
+		w.now, w.before = w.before, state{}
+	}
+}
+
 // Size is that of the call file so far, in bytes.
-func (w *Writer) Size() int64 { return w.size }
+func (w *Writer) Size() int64 { return w.now.size }
 
 // SHA256 is the hash of the call file so far, in hex.
-func (w *Writer) SHA256() string { return hex.EncodeToString(w.hash.Sum(nil)) }
+func (w *Writer) SHA256() string { return hex.EncodeToString(w.now.hash.Sum(nil)) }
 
 func (w *Writer) text(kind call.Kind, position int64, v any) (call.Record, error) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		return call.Record{}, fmt.Errorf("write record %d of call %s: %w", w.next, w.call, err)
+		return call.Record{}, fmt.Errorf("write record %d of call %s: %w", w.now.next, w.call, err)
 	}
 	return w.add(Record{Kind: kind, Position: position, Body: body})
 }
 
 func (w *Writer) add(r Record) (call.Record, error) {
 	switch {
-	case w.ended:
-		return call.Record{}, fmt.Errorf("write record %d of call %s: it has ended", w.next, w.call)
+	case w.now.ended:
+		return call.Record{}, fmt.Errorf("write record %d of call %s: it has ended", w.now.next, w.call)
 	case len(r.Body) > MaxBody:
-		return call.Record{}, fmt.Errorf("write record %d of call %s: %d bytes, at most %d", w.next, w.call, len(r.Body), MaxBody)
+		return call.Record{}, fmt.Errorf("write record %d of call %s: %d bytes, at most %d", w.now.next, w.call, len(r.Body), MaxBody)
 	case r.Position < 0 || r.Position > math.MaxInt64-math.MaxUint32:
-		return call.Record{}, fmt.Errorf("write record %d of call %s: position %d", w.next, w.call, r.Position)
+		return call.Record{}, fmt.Errorf("write record %d of call %s: position %d", w.now.next, w.call, r.Position)
 	}
-	r.Number = w.next
+	clone, err := w.now.hash.Clone()
+	if err != nil {
+		return call.Record{}, fmt.Errorf("write record %d of call %s: %w", w.now.next, w.call, err)
+	}
+	r.Number = w.now.next
 	data := r.appendTo(make([]byte, 0, HeadSize+len(r.Body)))
-	w.next++
-	w.size += int64(len(data))
-	w.hash.Write(data)
+	w.before = w.now
+	w.now.hash = clone
+	w.now.hash.Write(data)
+	w.now.next++
+	w.now.size += int64(len(data))
 	return call.Record{Call: w.call, Kind: r.Kind, Number: r.Number, Data: data}, nil
 }
 
@@ -109,15 +133,15 @@ func (w *Writer) add(r Record) (call.Record, error) {
 //
 // A record missing in the middle is passed over: what is there is worth closing, and Verify will tell.
 func ResumeWriter(r io.Reader) (w *Writer, end call.End, whole bool, err error) {
-	w = &Writer{hash: sha256.New(), only: true}
-	in := NewReader(io.TeeReader(r, w.hash))
+	w = &Writer{now: state{hash: newHash()}, only: true}
+	in := NewReader(io.TeeReader(r, w.now.hash))
 	for {
 		rec, err := in.Next()
 		var cut *TruncatedError
 		switch {
 		case errors.Is(err, io.EOF):
 			return w, end, true, nil
-		case errors.As(err, &cut) && cut.Torn == 0 && w.next > 0:
+		case errors.As(err, &cut) && cut.Torn == 0 && w.now.next > 0:
 			end.Gaps = clipGaps(end.Gaps, end.Frames)
 			return w, end, false, nil
 		case err != nil:
@@ -131,7 +155,7 @@ func ResumeWriter(r io.Reader) (w *Writer, end call.End, whole bool, err error) 
 
 // take moves the Writer behind a record that was read, and adds to end what it tells.
 func (w *Writer) take(r Record, in *Reader, end *call.End) error {
-	w.next, w.size = r.Number+1, in.offset
+	w.now.next, w.now.size = r.Number+1, in.offset
 	switch r.Kind {
 	case call.KindHeader:
 		h, err := r.header()
@@ -147,7 +171,7 @@ func (w *Writer) take(r Record, in *Reader, end *call.End) error {
 		return err
 	case call.KindEnd:
 		e, err := r.end()
-		*end, w.ended = e, true
+		*end, w.now.ended = e, true
 		return err
 	}
 	return nil
