@@ -561,7 +561,7 @@ func TestTwoLinesShareTheLedger(t *testing.T) {
 	}
 }
 
-func TestBeginEpoch(t *testing.T) {
+func TestEntriesOfTheRing(t *testing.T) {
 	r := newRig(t, mono, nil)
 	if err := r.recorder.BeginEpoch(&call.Seq{Epoch: 1, Number: 2}); err != nil {
 		t.Fatal(err)
@@ -569,8 +569,15 @@ func TestBeginEpoch(t *testing.T) {
 	if e := r.entries(); len(e) != 1 || e[0].Type != call.EntryEpoch || e[0].LastEnd.Number != 2 {
 		t.Errorf("%+v", e)
 	}
+	given := call.Stored{Header: call.Header{Call: call.ID{4}, Line: "1"}}
+	if err := r.recorder.GiveUp(given); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.entries(); len(e) != 2 || e[1].Type != call.EntryTombstone || *e[1].Call != given.Header.Call {
+		t.Errorf("%+v", e)
+	}
 	r.ring.fail = func(call.Record) error { return errFull }
-	if err := r.recorder.BeginEpoch(nil); !errors.Is(err, errFull) {
+	if err := errors.Join(r.recorder.BeginEpoch(nil), r.recorder.GiveUp(given)); strings.Count(err.Error(), errFull.Error()) != 2 {
 		t.Error(err)
 	}
 }
