@@ -195,20 +195,15 @@ func (r *Recorder) BeginEpoch(last *call.Seq) error {
 	return nil
 }
 
-// GiveUp enters into the ledger that a call is given up before it was delivered: the ring asks for it when it is set to
-// overwrite. The error says that it must not.
-func (r *Recorder) GiveUp(c call.Stored) error {
-	_, err := r.cfg.add(call.Entry{
-		Type: call.EntryTombstone, Anchor: r.cfg.Clock.Anchor(), Call: &c.Header.Call, Line: c.Header.Line, Reason: GivenUpForRoom,
-	})
+// Bury enters into the ledger that a call will never be delivered, by a tombstone: one that the ring gives up to make
+// room (call.EndedRingFull), or one of which a crash left nothing but its begin entry (call.EndedPowerLost).
+func (r *Recorder) Bury(id call.ID, line string, why call.Reason) error {
+	_, err := r.cfg.add(call.Entry{Type: call.EntryTombstone, Anchor: r.cfg.Clock.Anchor(), Call: &id, Line: line, Reason: why})
 	if err != nil {
-		return fmt.Errorf("give up call %s: %w", c.Header.Call, err)
+		return fmt.Errorf("bury call %s: %w", id, err)
 	}
 	return nil
 }
-
-// GivenUpForRoom is the reason of a tombstone of GiveUp.
-const GivenUpForRoom call.Reason = "overwritten"
 
 // Resume reads the stored bytes of a call and gives what can end it, and what its end should say of frames and
 // gaps; or, where whole is true, what its end does say: seal's ResumeWriter.

@@ -569,15 +569,15 @@ func TestEntriesOfTheRing(t *testing.T) {
 	if e := r.entries(); len(e) != 1 || e[0].Type != call.EntryEpoch || e[0].LastEnd.Number != 2 {
 		t.Errorf("%+v", e)
 	}
-	given := call.Stored{Header: call.Header{Call: call.ID{4}, Line: "1"}}
-	if err := r.recorder.GiveUp(given); err != nil {
+	id := call.ID{4}
+	if err := r.recorder.Bury(id, "1", call.EndedPowerLost); err != nil {
 		t.Fatal(err)
 	}
-	if e := r.entries(); len(e) != 2 || e[1].Type != call.EntryTombstone || *e[1].Call != given.Header.Call {
+	if e := r.entries(); len(e) != 2 || e[1].Type != call.EntryTombstone || *e[1].Call != id || e[1].Reason != call.EndedPowerLost {
 		t.Errorf("%+v", e)
 	}
 	r.ring.fail = func(call.Record) error { return errFull }
-	if err := errors.Join(r.recorder.BeginEpoch(nil), r.recorder.GiveUp(given)); strings.Count(err.Error(), errFull.Error()) != 2 {
+	if err := errors.Join(r.recorder.BeginEpoch(nil), r.recorder.Bury(id, "1", call.EndedRingFull)); strings.Count(err.Error(), errFull.Error()) != 2 {
 		t.Error(err)
 	}
 }
