@@ -80,9 +80,9 @@ func feed(rng *rand.Rand, r *rig, until int64, losses bool, refuse int) {
 // TestRandom drives random periods, losses, events and refused records through a line, and holds what is in the ring to
 // what was fed: each call's audio frame by frame, and every frame that is in no call accounted for.
 func TestRandom(t *testing.T) {
-	runs := 40
+	runs := 16
 	if testing.Short() {
-		runs = 10
+		runs = 4
 	}
 	for seed := range runs {
 		for _, c := range []struct {

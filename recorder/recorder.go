@@ -1,7 +1,7 @@
 // Package recorder is the one pump: it takes the periods of telephone lines, and puts calls into the ring.
 //
 //	r := recorder.New(recorder.Config{Ledger: ledger, Ring: ring, Seal: seal, Clock: clock, ...})
-//	err := r.CloseInterrupted(ring.Calls, open)     // of the run before
+//	err := r.CloseInterrupted(calls, open, resume)  // of the run before
 //	front, err := r.Line(recorder.LineConfig{Name: "front desk", Format: f, Detector: d, NewEncoder: e, ...})
 //	front.Heard(period)                             // from one goroutine a line, for every period
 //	err = r.Stop()                                  // when no more periods come
@@ -45,7 +45,7 @@ import (
 	"github.com/linekeeper/linekeeper/pcm"
 )
 
-// Detector says what happens on a line: call/line's Line. Positions are those of the periods; the events are in the
+// Detector says what happens on a line: line's Line. Positions are those of the periods; the events are in the
 // order in which they are to be taken, and valid until the next Feed.
 type Detector interface {
 	Feed(p pcm.Period) []call.Event
