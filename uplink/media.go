@@ -230,7 +230,8 @@ type source struct {
 
 func (s *source) ReadAt(p []byte, off int64) (int, error) {
 	n, err := s.file.ReadAt(p, off)
-	if err != nil && !(errors.Is(err, io.EOF) && off+int64(n) == s.transfer.call.Manifest.Size) {
+	whole := errors.Is(err, io.EOF) && off+int64(n) == s.transfer.call.Manifest.Size
+	if err != nil && !whole {
 		err = s.transfer.fail(fmt.Errorf("read the call at %d: %w", off, err))
 	}
 	return n, err

@@ -80,13 +80,17 @@ func setSocket(_, _ string, c syscall.RawConn) error {
 // Watch gives a context that is cancelled, with ErrStalled as its cause, when nothing has moved for so long. stop ends
 // the watch and the context.
 func (n *Network) Watch(ctx context.Context, stall time.Duration) (_ context.Context, stop func()) {
+	return watch(ctx, stall, n.count)
+}
+
+func watch(ctx context.Context, stall time.Duration, count func() int64) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(stall / looks)
 		defer tick.Stop()
-		last, still := n.count(), 0
+		last, still := count(), 0
 		for still < looks {
 			select {
 			case <-ctx.Done():
@@ -94,7 +98,7 @@ func (n *Network) Watch(ctx context.Context, stall time.Duration) (_ context.Con
 			case <-tick.C:
 			}
 			still++
-			if now := n.count(); now-last >= leastMoved {
+			if now := count(); now-last >= leastMoved {
 				last, still = now, 0
 			}
 		}

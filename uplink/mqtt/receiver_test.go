@@ -126,7 +126,7 @@ func (r *receiver) onFile(_ *broker.Client, _ packets.Subscription, pk packets.P
 	}
 	description := ""
 	if r.judge != nil {
-		drop := false
+		var drop bool
 		if drop, description = r.judge(len(r.commands), c); drop {
 			return
 		}

@@ -206,7 +206,7 @@ func (r *reply) err() error {
 // reason is what a person may read in the answer: ReceiptAnswer.Error, or the first line of its text.
 func (r *reply) reason() string {
 	var a wire.ReceiptAnswer
-	text := ""
+	var text string
 	if json.Unmarshal(r.body, &a) == nil {
 		text = a.Error
 	} else {
