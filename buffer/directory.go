@@ -194,16 +194,3 @@ func (d *directory) has(id call.ID) bool {
 	}
 	return false
 }
-
-// addRefs notes segments, each once.
-func (d *directory) addRefs(refs []segmentRef) {
-next:
-	for _, r := range refs {
-		for _, have := range d.refs {
-			if have == r {
-				continue next
-			}
-		}
-		d.refs = append(d.refs, r)
-	}
-}

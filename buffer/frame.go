@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -111,7 +112,7 @@ type scanned struct {
 func scan(r io.ReaderAt, epoch call.Epoch, generation uint32, from, to int64, visit func(frame) error) (scanned, error) {
 	w := &window{r: r, limit: to, size: windowSize}
 	res := scanned{end: uint32(from)}
-	for at := from; at+frameHeader <= to; {
+	for at := w.seek(from); at+frameHeader <= to; at = w.seek(at) {
 		f, err := w.frame(epoch, at)
 		if err == nil && (generation == 0 || f.generation == generation) {
 			if err := visit(f); err != nil {
@@ -151,6 +152,23 @@ func (w *window) frame(epoch call.Epoch, at int64) (frame, error) {
 		}
 	}
 	return f, err
+}
+
+// seek finds the next place, from the offset on, where a frame may begin.
+func (w *window) seek(at int64) int64 {
+	for at+frameHeader <= w.limit {
+		b := w.bytes(at, frameHeader)
+		i := bytes.Index(b, []byte("LKR0"))
+		switch {
+		case i < 0:
+			at += int64(max(frameAlign, (len(b)-frameAlign)/frameAlign*frameAlign))
+		case i%frameAlign == 0:
+			return at + int64(i)
+		default:
+			at += int64(align(i, frameAlign))
+		}
+	}
+	return w.limit
 }
 
 // bytes gives at least n bytes at the offset, fewer at the limit.

@@ -99,9 +99,7 @@ func (r *Ring) load(names []string) (Recovered, error) {
 		r.open = l.open
 		r.spare = l.open.spare(r.opts.SegmentBytes)
 		if l.dropped { // what was dropped must not be found again among what comes behind it
-			if err := r.closeSegment(); err != nil {
-				return l.rec, err
-			}
+			r.closeSegment()
 		}
 	}
 	r.survey()

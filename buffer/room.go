@@ -36,7 +36,9 @@ func (r *Ring) survey() {
 // Segments are taken in the order of writing, so one that is free itself and older goes first.
 func (r *Ring) notesNeeded(s *segment) bool {
 	for _, ref := range s.refs {
-		if t := r.lookup(ref); t != nil && t != s && !(t.free && t.generation < s.generation) {
+		t := r.lookup(ref)
+		goesFirst := t != nil && t.free && t.generation < s.generation
+		if t != nil && t != s && !goesFirst {
 			return true
 		}
 	}

@@ -81,7 +81,8 @@ func (r *Ring) writeGroup(items []*item) (int, error) {
 	}
 	offsets := r.lay(o, group)
 	if len(offsets) == 0 {
-		return 0, r.closeSegment()
+		r.closeSegment()
+		return 0, nil
 	}
 	if err := r.write(o); err != nil {
 		return 0, fmt.Errorf("write %d records to segment %d of ring %s: %w", len(offsets), o.seg.number, r.opts.Dir, err)
@@ -250,7 +251,7 @@ func (r *Ring) stateNote() *item {
 }
 
 // closeSegment writes the directory. If that fails, the segment stays without and is scanned when the ring is opened.
-func (r *Ring) closeSegment() error {
+func (r *Ring) closeSegment() {
 	o := r.open
 	pages := o.dir.pages(r.epoch, o.seg.number, o.seg.generation, o.seg.end)
 	_, err := o.file.WriteAt(pages, r.opts.SegmentBytes-int64(len(pages)))
@@ -271,7 +272,6 @@ func (r *Ring) closeSegment() error {
 	if err == nil {
 		r.tellIndex(o.seg, &o.dir)
 	}
-	return nil
 }
 
 // openNext begins the next segment: one never used, while there are any, else the free one that was written longest
