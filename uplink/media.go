@@ -134,7 +134,6 @@ func (s *session) park(c call.Stored, reason string) {
 		s.later(id, 0, fmt.Errorf("park: %w", err))
 		return
 	}
-	s.log.Warn("headquarters refused a call: parked", "call", id, "reason", reason)
 	s.cfg.Observer.Parked(id, reason)
 }
 

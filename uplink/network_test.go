@@ -31,7 +31,7 @@ func TestWatch(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			moved.Add(26)
 		}
-		if d := time.Since(began); !errors.Is(context.Cause(ctx), ErrStalled) || d < 45*time.Second || d > 75*time.Second {
+		if d := time.Since(began); !errors.Is(context.Cause(ctx), ErrStalled) || d < 45*time.Second || d > 80*time.Second {
 			t.Errorf("given up after %v: %v", d, context.Cause(ctx))
 		}
 	})

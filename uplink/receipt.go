@@ -126,7 +126,6 @@ func (s *session) accept(c call.Stored, jws string) {
 	delete(s.retries, id)
 	s.worked = true
 	s.note(func(n *Snapshot) { n.Delivered++ })
-	s.log.Info("delivered", "call", id, "link", s.transport.Name())
 	s.cfg.Observer.Delivered(id)
 }
 

@@ -71,7 +71,6 @@ func (s *session) run(ctx context.Context) (err error) {
 		}
 		return fmt.Errorf("connect over %s: %w", name, err)
 	}
-	s.log.Info("connected to headquarters", "link", name)
 	s.note(func(n *Snapshot) { n.Link, n.LastError = name, "" })
 	s.cfg.Observer.Connected(name)
 
@@ -109,7 +108,6 @@ func (s *session) leave(ctx context.Context, why error) {
 			n.LastError = why.Error()
 		}
 	})
-	s.log.Info("disconnected from headquarters", "link", s.transport.Name(), "err", why)
 	s.cfg.Observer.Disconnected(s.transport.Name(), why)
 }
 

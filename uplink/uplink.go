@@ -118,7 +118,8 @@ type BusyError struct {
 func (e *BusyError) Error() string { return e.Err.Error() }
 func (e *BusyError) Unwrap() error { return e.Err }
 
-// Observer hears what happens. Its methods return at once. They are called from the goroutine of Run.
+// Observer hears what happens, and is the one to log it. Its methods return at once. They are called from the goroutine
+// of Run.
 type Observer interface {
 	Connected(transport string)
 	Disconnected(transport string, err error) // err: why

@@ -32,6 +32,9 @@ func TestMessages(t *testing.T) {
 	if _, err := tr.Entries(t.Context(), wire.EntryBatch{Entries: []string{"bad"}}); !errors.As(err, &refused) || refused.Reason != "malformed" {
 		t.Errorf("%v, want refused", err)
 	}
+	if _, err := tr.Have(t.Context(), wire.HaveQuestion{Calls: make([]call.ID, 4)}); !errors.As(err, &refused) || refused.Reason != "too many" {
+		t.Errorf("%v, want refused", err)
+	}
 }
 
 func TestNobodyAnswers(t *testing.T) {

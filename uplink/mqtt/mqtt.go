@@ -160,10 +160,23 @@ func (t *Transport) connect(ctx context.Context) (*link, error) {
 func (t *Transport) Have(ctx context.Context, q wire.HaveQuestion) (wire.HaveAnswer, error) {
 	m, err := t.ask(ctx, wire.TopicHave(t.device), q, func(m any) bool {
 		_, ok := m.(wire.HaveAnswer)
-		return ok
+		return ok || isComplaint(m)
 	})
+	if err != nil {
+		return wire.HaveAnswer{}, err
+	}
+	if a, ok := m.(wire.ReceiptAnswer); ok {
+		return wire.HaveAnswer{}, &uplink.RefusedError{Reason: a.Error}
+	}
 	a, _ := m.(wire.HaveAnswer)
-	return a, err
+	return a, nil
+}
+
+// isComplaint tells a message in which headquarters says why it does not answer a question. One question is asked at a
+// time, so it is about that; about a call headquarters complains on $file-response.
+func isComplaint(message any) bool {
+	a, ok := message.(wire.ReceiptAnswer)
+	return ok && a.Receipt == ""
 }
 
 // Entries implements uplink.Transport.
@@ -171,8 +184,8 @@ func (t *Transport) Entries(ctx context.Context, b wire.EntryBatch) (string, err
 	first, known := firstEntry(b)
 	m, err := t.ask(ctx, wire.TopicEntries(t.device), b, func(m any) bool {
 		a, ok := m.(wire.ReceiptAnswer)
-		if !ok || a.Receipt == "" {
-			return ok // an error: about a call there is none on this topic
+		if !ok || isComplaint(m) {
+			return ok
 		}
 		r, err := peek[call.Receipt](a.Receipt)
 		late := known && (r.Epoch != first.Epoch || first.Number < r.First || first.Number > r.Last)

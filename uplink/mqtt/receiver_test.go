@@ -217,6 +217,10 @@ func (r *receiver) onDevice(_ *broker.Client, _ packets.Subscription, pk packets
 		if err := json.Unmarshal(pk.Payload, &q); err != nil {
 			r.t.Error(err)
 		}
+		if len(q.Calls) > 3 {
+			r.answer(wire.TopicReceipt(from), wire.ReceiptAnswer{Error: "too many"})
+			return
+		}
 		a := wire.HaveAnswer{Entries: 7}
 		for _, id := range q.Calls {
 			if receipt := r.durable[id.String()]; receipt != "" {
