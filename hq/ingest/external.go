@@ -54,44 +54,63 @@ func (in *Ingest) Attach(ctx context.Context, b External) error {
 			m.Ack()
 		})
 	}
-	opts := mqtt.NewClientOptions().AddBroker(b.URL).SetTLSConfig(b.TLS).SetClientID(b.ClientID).
-		SetUsername(b.Username).SetPassword(b.Password).
-		SetCleanSession(false).SetKeepAlive(brokerKeepAlive).
-		SetConnectRetry(true).SetConnectRetryInterval(brokerRetry).SetMaxReconnectInterval(brokerRetryMost).
-		SetAutoAckDisabled(true).SetDefaultPublishHandler(receive)
-	opts.OnConnect = func(c mqtt.Client) { in.subscribe(ctx, c, b.URL) }
-	opts.OnConnectionLost = func(_ mqtt.Client, err error) {
-		in.cfg.Log.Warn("the connection to the MQTT broker is lost, trying again", "broker", b.URL, "error", err)
-	}
-	opts.OnConnectionNotification = func(_ mqtt.Client, n mqtt.ConnectionNotification) {
-		if failed, ok := n.(mqtt.ConnectionNotificationFailed); ok {
-			in.cfg.Log.Warn("the MQTT broker cannot be reached, trying again", "broker", b.URL, "error", failed.Reason)
+	lost := make(chan error, 1)
+	// paho's own ways of trying again go on sleeping after they are told to stop.
+	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(b.URL).SetTLSConfig(b.TLS).SetClientID(b.ClientID).
+		SetUsername(b.Username).SetPassword(b.Password).SetCleanSession(false).SetKeepAlive(brokerKeepAlive).
+		SetAutoReconnect(false).SetAutoAckDisabled(true).SetDefaultPublishHandler(receive).
+		SetConnectionLostHandler(func(_ mqtt.Client, err error) { lost <- err }))
+	for wait := brokerRetry; ctx.Err() == nil; wait = min(2*wait, brokerRetryMost) {
+		err := await(ctx, client.Connect())
+		if err == nil {
+			wait = brokerRetry
+			in.subscribe(ctx, client, b.URL)
+			select {
+			case err = <-lost:
+			case <-ctx.Done():
+				continue
+			}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		in.cfg.Log.Warn("no connection to the MQTT broker, trying again", "broker", b.URL, "error", err)
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
 		}
 	}
-	client := mqtt.NewClient(opts)
-	client.Connect() // goes on trying by itself
-	<-ctx.Done()
 	jobs.close()
-	client.Disconnect(brokerGoodbye)
+	if client.IsConnectionOpen() {
+		client.Disconnect(brokerGoodbye)
+	}
 	return nil
+}
+
+// await waits for what a token stands for.
+func await(ctx context.Context, token mqtt.Token) error {
+	select {
+	case <-token.Done():
+		return token.Error()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // subscribe is done at each connection: a broker may have lost the session. What comes in goes to the default handler,
 // which also gets what the broker kept for the session and sends before it is asked.
 func (in *Ingest) subscribe(ctx context.Context, c mqtt.Client, broker string) {
 	token := c.SubscribeMultiple(map[string]byte{wire.FilterFiles: 1, wire.FilterDevices: 1}, nil)
-	select {
-	case <-token.Done():
-	case <-ctx.Done():
-		return
-	}
-	err := token.Error()
+	err := await(ctx, token)
 	if sub, ok := token.(*mqtt.SubscribeToken); ok && err == nil {
 		for filter, granted := range sub.Result() {
 			if granted != 1 {
 				err = errors.Join(err, fmt.Errorf("it grants QoS %d for %s (128: not allowed)", granted, filter))
 			}
 		}
+	}
+	if ctx.Err() != nil {
+		return
 	}
 	if err != nil {
 		in.cfg.Log.Error("the MQTT broker does not let headquarters subscribe: see its access rules", "broker", broker, "error", err)

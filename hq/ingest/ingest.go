@@ -252,16 +252,17 @@ func (in *Ingest) status(ctx context.Context, device call.DeviceID, via string, 
 	if s.Device != device {
 		return fmt.Errorf("%w: status of recorder %q sent by %s", hq.ErrRefused, s.Device, device)
 	}
-	if !s.Online {
-		in.mu.Lock()
-		was := in.seen[device]
-		delete(in.seen, device)
-		in.mu.Unlock()
-		if was.online {
-			in.cfg.OnEvent(Event{Kind: EventOffline, Device: device, Via: via})
-		}
+	if err := in.cfg.Recorders.SaveStatus(ctx, device, via, s); err != nil || s.Online {
+		return err
 	}
-	return in.cfg.Recorders.SaveStatus(ctx, device, via, s)
+	in.mu.Lock()
+	was := in.seen[device]
+	delete(in.seen, device)
+	in.mu.Unlock()
+	if was.online {
+		in.cfg.OnEvent(Event{Kind: EventOffline, Device: device, Via: via})
+	}
+	return nil
 }
 
 // malformedError is what the sender did wrong in form.

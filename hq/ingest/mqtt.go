@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -68,18 +69,22 @@ func (in *Ingest) receive(ctx context.Context, out Publisher, m message) {
 		}
 	case "entries":
 		receipt, err := in.entries(ctx, device, viaMQTT, m.payload)
-		a := wire.ReceiptAnswer{Receipt: receipt}
-		if err != nil {
-			a = wire.ReceiptAnswer{Error: in.failure(err).text}
-		}
-		in.send(out, wire.TopicReceipt(device), a)
+		in.reply(out, device, wire.TopicReceipt(device), wire.ReceiptAnswer{Receipt: receipt}, err)
 	case "have":
 		a, err := in.have(ctx, device, m.payload)
-		if err != nil {
-			in.send(out, wire.TopicReceipt(device), wire.ReceiptAnswer{Error: in.failure(err).text})
-			return
-		}
-		in.send(out, wire.TopicHad(device), a)
+		in.reply(out, device, wire.TopicHad(device), a, err)
+	}
+}
+
+// reply sends an answer, or why there will never be one. Where headquarters is in trouble it says nothing, and the
+// recorder asks again.
+func (in *Ingest) reply(out Publisher, device call.DeviceID, topic string, a any, err error) {
+	if err == nil {
+		in.send(out, topic, a)
+		return
+	}
+	if f := in.failure(err); f.code < http.StatusInternalServerError {
+		in.send(out, wire.TopicReceipt(device), wire.ReceiptAnswer{Error: f.text})
 	}
 }
 

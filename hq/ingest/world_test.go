@@ -15,14 +15,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	paho "github.com/eclipse/paho.mqtt.golang"
 	"go.uber.org/goleak"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -297,3 +300,21 @@ func (d *device) entries(epoch call.Epoch, f file) (batch wire.EntryBatch) {
 }
 
 func (d *device) String() string { return fmt.Sprintf("recorder %s", d.id) }
+
+// anonymous is a TLS configuration without a client certificate.
+func (w *world) anonymous(d *device) *tls.Config {
+	cfg := d.tls()
+	cfg.Certificates = nil
+	return cfg
+}
+
+// opener dials as paho would, and keeps the connection so that a test can cut it.
+func opener(d *device, dialled *net.Conn) func(*url.URL, paho.ClientOptions) (net.Conn, error) {
+	return func(u *url.URL, _ paho.ClientOptions) (net.Conn, error) {
+		conn, err := tls.Dial("tcp", u.Host, d.tls())
+		if err == nil {
+			*dialled = conn.NetConn()
+		}
+		return conn, err
+	}
+}
