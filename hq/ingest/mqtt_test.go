@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -350,7 +351,7 @@ func (*allowAll) OnACLCheck(*mochi.Client, string, bool) bool              { ret
 
 // elsewhere starts a broker of someone else, which headquarters subscribes to.
 func (w *world) elsewhere() string {
-	server := mochi.New(&mochi.Options{Logger: w.in.cfg.Log})
+	server := mochi.New(&mochi.Options{Logger: slog.New(slog.DiscardHandler)})
 	must(w.t, server.AddHook(new(allowAll), nil))
 	tcp := listeners.NewTCP(listeners.Config{ID: "tcp", Address: "127.0.0.1:0"})
 	must(w.t, server.AddListener(tcp))

@@ -89,8 +89,12 @@ func (w *world) start() {
 }
 
 func (w *world) config() Config {
+	log := slog.New(slog.DiscardHandler)
+	if t, ok := w.t.(*testing.T); ok { // fuzz targets may not log through their F
+		log = slog.New(slog.NewTextHandler(testWriter{t}, nil))
+	}
 	return Config{Library: w.library, Ledger: w.library, Recorders: w.library, Files: w.files, Spool: filepath.Join(w.dir, "spool"),
-		Key: w.authority.ReceiptKey(), MaxCall: 1 << 20, Now: time.Now, Log: slog.New(slog.NewTextHandler(testWriter{w.t}, nil)),
+		Key: w.authority.ReceiptKey(), MaxCall: 1 << 20, Now: time.Now, Log: log,
 		OnEvent: func(e Event) { w.events <- e }}
 }
 
