@@ -33,8 +33,9 @@ func bootTime() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// alsaOpener opens one device through miniaudio, again and again. Its context is made once and lives as long as the
-// program: each one that malgo makes leaks a little, and a device that does not close goes on using it.
+// alsaOpener opens one device through miniaudio, again and again, one at a time. Its context is made once and lives as
+// long as the program, since each one that malgo makes leaks a little. Only a device that does not close keeps it to
+// itself, with what it goes on logging.
 type alsaOpener struct {
 	cfg     Config
 	id      *malgo.DeviceID // on its own, so that it can be pinned
@@ -43,7 +44,7 @@ type alsaOpener struct {
 
 // alsaDevice is a device that was opened. Its log and data callbacks come from miniaudio's thread.
 type alsaDevice struct {
-	context *malgo.AllocatedContext
+	opener  *alsaOpener
 	dev     *malgo.Device
 	audio   *queue
 	event   *os.File // the feed's eventfd
@@ -100,8 +101,8 @@ func (o *alsaOpener) start(want conversion) (*alsaDevice, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &alsaDevice{context: o.context, audio: audio}
-	if err := d.init(o, want); err != nil {
+	d := &alsaDevice{opener: o, audio: audio}
+	if err := d.init(want); err != nil {
 		audio.free()
 		return nil, o.explain("open", err)
 	}
@@ -123,7 +124,8 @@ func (o *alsaOpener) start(want conversion) (*alsaDevice, error) {
 }
 
 // init opens the device, without starting it.
-func (d *alsaDevice) init(o *alsaOpener, want conversion) error {
+func (d *alsaDevice) init(want conversion) error {
+	o := d.opener
 	var pin runtime.Pinner // miniaudio copies the name
 	defer pin.Unpin()
 	pin.Pin(o.id)
@@ -246,7 +248,7 @@ func (d *alsaDevice) log(message string) {
 // close stops the device. Stop has been seen to hang (miniaudio issue 291): then the device is left as it is, with its
 // memory.
 func (d *alsaDevice) close() error {
-	d.context.SetLogProc(nil) // first: a card that is gone floods it
+	d.opener.context.SetLogProc(nil) // first: a card that is gone floods it
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -264,6 +266,7 @@ func (d *alsaDevice) close() error {
 		d.audio.flush()
 		return nil
 	case <-deadline.C:
+		d.opener.context = nil
 		return fmt.Errorf("miniaudio did not stop within %v", closeDeadline)
 	}
 }

@@ -55,7 +55,7 @@ type Config struct {
 	LineRate int           // frames a second of the lines: 8000 (default) or 16000
 	Period   time.Duration // default 200 ms, from 10 ms
 	Buffer   time.Duration // of the card, default 2 s, at least 1 s: what a stalled machine may take without a loss
-	Watchdog time.Duration // without a frame for so long the card is lost; default 1 s, at least three periods
+	Watchdog time.Duration // an interval of so long without a frame means that the card is lost; default 1 s, at least three periods
 }
 
 func (c Config) withDefaults() Config {

@@ -145,9 +145,10 @@ func (r *run) listen(ctx context.Context, dev device, split *splitter) error {
 	return ctx.Err()
 }
 
-// drain hands on all that was delivered, and says whether there was anything.
+// drain hands on what was delivered until now, and says whether there was anything.
 func (r *run) drain(q *queue, split *splitter) (heard bool) {
-	for s, ok := q.next(); ok; s, ok = q.next() {
+	for range q.waiting() { // not what comes meanwhile: a sink that cannot keep up must not keep Run from ending
+		s, _ := q.next()
 		cause := causeOverrun
 		if r.away {
 			cause = causeCardLost
@@ -170,9 +171,12 @@ func (r *run) drain(q *queue, split *splitter) (heard bool) {
 
 // deliver gives each line what the splitter has for it.
 func (r *run) deliver(split *splitter, frames int, lost int64, cause string, at time.Duration) {
-	if lost > 0 {
+	switch {
+	case lost > 0:
 		r.lost(lost, cause, at)
-	} else {
+	case frames == 0:
+		return // what was heard is still in the filters
+	default:
 		cause = ""
 	}
 	for i := range r.cfg.Lines {

@@ -61,14 +61,19 @@ func (q *queue) counters() (written, read *uint64) {
 	return (*uint64)(&q.feed.written), (*uint64)(&q.feed.read)
 }
 
+// waiting is how many slots can be read now.
+func (q *queue) waiting() int {
+	written, read := q.counters()
+	return int(atomic.LoadUint64(written) - atomic.LoadUint64(read))
+}
+
 // next is the oldest slot that was handed over, if there is one.
 func (q *queue) next() (slot, bool) {
-	written, read := q.counters()
-	n := atomic.LoadUint64(read)
-	if n == atomic.LoadUint64(written) {
+	if q.waiting() == 0 {
 		return slot{}, false
 	}
-	i := n % uint64(q.feed.slots)
+	_, read := q.counters()
+	i := atomic.LoadUint64(read) % uint64(q.feed.slots)
 	s := unsafe.Slice(q.feed.slot, q.feed.slots)[i]
 	all := unsafe.Slice((*int16)(q.feed.samples), int(q.feed.slots)*int(q.feed.capacity))
 	first := int(i) * int(q.feed.capacity)

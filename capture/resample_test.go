@@ -31,8 +31,8 @@ func resample(t testing.TB, samples []int16, in, out int) []int16 {
 // gain is the level, in dB, of what is left of a tone of half of full scale, without the transients at both ends.
 func gain(t testing.TB, hz float64, in, out int) float64 {
 	t.Helper()
-	got := resample(t, sine(in, hz, in), in, out)
-	rms, _ := Level(got[out/10:len(got)-out/10], 0, 1)
+	got := resample(t, sine(in, hz, in/4), in, out)
+	rms, _ := Level(got[out/20:len(got)-out/20], 0, 1)
 	return rms - 20*math.Log10(0.5/math.Sqrt2)
 }
 

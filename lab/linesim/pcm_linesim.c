@@ -9,8 +9,8 @@
  * lost, and a card that comes back goes on where the line now is. With `control` that first start is kept in the file
  * CONTROL.started, across openings and processes; without it each opening starts at the file's first frame.
  *
- * Waking. A timer is set for the moment at which the reader's avail_min frames will be there, so that the simulator
- * costs no wake-ups of its own.
+ * Waking. As a card interrupts once a period, frames arrive a period at a time. A timer is set for the period that
+ * makes the reader's avail_min frames whole, so that the simulator costs no wake-ups of its own.
  */
 #define _GNU_SOURCE
 #include <alsa/asoundlib.h>
@@ -59,29 +59,42 @@ static uint64_t position(struct sim *s)
 	return s->start ? (uint64_t)((double)(now_ns() - s->start) * s->frames_per_ns) : 0;
 }
 
+/* The line position up to which whole periods have arrived. */
+static uint64_t arrived(struct sim *s)
+{
+	uint64_t since = position(s) - s->begin;
+	return s->begin + since - since % s->io.period_size;
+}
+
 static void control_path(struct sim *s, const char *what, char *path)
 {
 	snprintf(path, PATH_MAX, "%s.%s", s->control, what);
 }
 
-/* The time at which the line was first started, or 0. A time in the future is of an earlier boot. */
-static uint64_t load_start(struct sim *s)
+/* The number in a control file, 0 where there is none; the file is removed if asked for. */
+static unsigned long long read_control(struct sim *s, const char *what, int remove)
 {
 	char path[PATH_MAX];
-	unsigned long long start = 0;
-	control_path(s, "started", path);
+	unsigned long long n = 0;
+	if (!s->control)
+		return 0;
+	control_path(s, what, path);
 	FILE *f = fopen(path, "r");
-	if (f) {
-		if (fscanf(f, "%llu", &start) != 1 || start > now_ns())
-			start = 0;
-		fclose(f);
-	}
-	return start;
+	if (!f)
+		return 0;
+	if (fscanf(f, "%llu", &n) != 1)
+		n = 0;
+	fclose(f);
+	if (remove)
+		unlink(path);
+	return n;
 }
 
 static void save_start(struct sim *s)
 {
 	char path[PATH_MAX];
+	if (!s->control)
+		return;
 	control_path(s, "started", path);
 	FILE *f = fopen(path, "w");
 	if (f) {
@@ -103,24 +116,6 @@ static int gone(struct sim *s)
 	return access(path, F_OK) == 0;
 }
 
-/* Stalls the reader's thread for as many milliseconds as CONTROL.stall says, once. */
-static void stall(struct sim *s)
-{
-	char path[PATH_MAX];
-	int ms = 0;
-	if (!s->control)
-		return;
-	control_path(s, "stall", path);
-	FILE *f = fopen(path, "r");
-	if (!f)
-		return;
-	if (fscanf(f, "%d", &ms) != 1)
-		ms = 0;
-	fclose(f);
-	unlink(path);
-	usleep(ms * 1000);
-}
-
 static void set_timer(struct sim *s, uint64_t first_ns, uint64_t every_ns)
 {
 	struct itimerspec t = {
@@ -132,7 +127,9 @@ static void set_timer(struct sim *s, uint64_t first_ns, uint64_t every_ns)
 
 static void wake_when_ready(struct sim *s)
 {
-	double frames = (double)(s->next + s->avail_min) + 0.5; /* half a frame: position() rounds down */
+	uint64_t period = s->io.period_size;
+	uint64_t periods = (s->next + s->avail_min - s->begin + period - 1) / period;
+	double frames = (double)(s->begin + periods * period) + 0.5; /* half a frame: position() rounds down */
 	set_timer(s, s->start + (uint64_t)(frames / s->frames_per_ns), 0);
 }
 
@@ -160,8 +157,7 @@ static int sim_start(snd_pcm_ioplug_t *io)
 		s->begin = s->next = position(s);
 	} else {
 		s->start = now_ns();
-		if (s->control)
-			save_start(s);
+		save_start(s);
 	}
 	s->running = 1;
 	wake_when_ready(s);
@@ -186,7 +182,7 @@ static snd_pcm_sframes_t sim_pointer(snd_pcm_ioplug_t *io)
 		return -ENODEV;
 	if (!s->running)
 		return 0;
-	uint64_t at = position(s);
+	uint64_t at = arrived(s);
 	if (at - s->next >= io->buffer_size)
 		return -EPIPE;
 	return (at - s->begin) % io->buffer_size;
@@ -223,13 +219,13 @@ static snd_pcm_sframes_t sim_transfer(snd_pcm_ioplug_t *io, const snd_pcm_channe
 static int sim_revents(snd_pcm_ioplug_t *io, struct pollfd *fd, unsigned int fds, unsigned short *revents)
 {
 	struct sim *s = io->private_data;
-	stall(s);
+	usleep(read_control(s, "stall", 1) * 1000); /* holds up the reader's thread for so many ms, once */
 	*revents = 0;
 	if (!s->dead && gone(s))
 		die(s);
 	if (s->dead)
 		*revents = POLLERR;
-	else if (s->running && position(s) - s->next >= s->avail_min)
+	else if (s->running && arrived(s) - s->next >= s->avail_min)
 		*revents = POLLIN;
 	else if (s->running)
 		wake_when_ready(s);
@@ -338,7 +334,9 @@ SND_PCM_PLUGIN_DEFINE_FUNC(linesim)
 	s->loop = o.loop;
 	s->unplug_at = o.unplug_at;
 	s->replug_at = o.replug_at;
-	s->start = s->control ? load_start(s) : 0;
+	s->start = read_control(s, "started", 0);
+	if (s->start > now_ns()) /* of an earlier boot */
+		s->start = 0;
 	s->file = open(o.file, O_RDONLY | O_CLOEXEC);
 	s->timer = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
 	struct stat st;
