@@ -29,9 +29,9 @@ func (r *Ring) Status() Status {
 	defer r.mu.Unlock()
 	s := r.status
 	s.SizeBytes = r.opts.SizeBytes
-	s.FreeBytes = max(0, r.room(reserveForAudio, r.largest)-r.cost)
+	s.FreeBytes = max(0, r.space.room(reserveForAudio, r.table.overhead(), r.queue.largest)-r.queue.cost)
 	s.Full = s.FreeBytes < 2*pageSize
-	s.QueuedBytes = r.queued
+	s.QueuedBytes = r.queue.bytes
 	s.WaitingBytes = r.table.bytes
 	s.WaitingEntries = len(r.table.unreceipted())
 	for _, c := range r.table.order {
@@ -104,7 +104,7 @@ func (r *Ring) describeCall(c *stored) (call.Stored, error) {
 	snapshot := *c
 	snapshot.parts = slices.Clone(c.parts[:1]) // the rest of it changes while the call goes on
 	r.mu.Unlock()
-	d, err := r.description(&snapshot)
+	d, err := r.disk.describe(&snapshot)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range held {
@@ -114,12 +114,6 @@ func (r *Ring) describeCall(c *stored) (call.Stored, error) {
 		r.table.describe(c, d)
 	}
 	return snapshot.stored(d), err
-}
-
-// stored is describeCall without locks, for Open.
-func (r *Ring) stored(c *stored) (call.Stored, error) {
-	d, err := r.description(c)
-	return c.stored(d), err
 }
 
 // stored is what is known of a call, with what its records say where they were read.
@@ -135,35 +129,16 @@ func (c *stored) stored(d *description) call.Stored {
 	return s
 }
 
-// description reads a call's header and manifest; what can be read is given beside an error.
-func (r *Ring) description(c *stored) (*description, error) {
-	d := &description{header: call.Header{Call: c.id}}
-	cr := &callReader{r: r, id: c.id, parts: c.parts[:1], size: int64(c.parts[0].bytes), current: -1,
-		generations: []uint32{c.parts[0].seg.generation}}
-	data, err := cr.first()
-	if cr.file != nil {
-		_ = cr.file.Close() // only read
-	}
-	if err == nil {
-		d.header, err = r.opts.Header(data)
-	}
-	if c.manifest.seg == nil {
-		return d, err
-	}
-	jws, merr := r.readData(c.manifest, call.KindEntry)
-	if merr == nil {
-		var e call.Entry
-		e, merr = r.opts.Entry(jws)
-		d.manifest = e.Manifest
-	}
-	return d, errors.Join(err, merr)
-}
-
-// Entries gives up to max entries that are synced and not receipted, in order.
+// Entries gives up to max entries that are synced and not receipted, in order and without a hole between them: behind
+// one that damage has made, it goes on when those before are receipted.
 func (r *Ring) Entries(max int) ([]call.SignedEntry, error) {
 	r.mu.Lock()
 	waiting := r.table.unreceipted()
-	waiting = slices.Clone(waiting[:min(max, len(waiting))])
+	n := 0
+	for n < min(max, len(waiting)) && waiting[n].number == waiting[0].number+uint64(n) {
+		n++
+	}
+	waiting = slices.Clone(waiting[:n])
 	for _, w := range waiting {
 		w.seg.leases++
 	}
@@ -177,7 +152,7 @@ func (r *Ring) Entries(max int) ([]call.SignedEntry, error) {
 	}()
 	entries := make([]call.SignedEntry, 0, len(waiting))
 	for _, w := range waiting {
-		jws, err := r.readData(w.place, call.KindEntry)
+		jws, err := r.disk.readData(w.place, call.KindEntry)
 		if err != nil {
 			return entries, fmt.Errorf("read entry %d: %w", w.number, err)
 		}
@@ -195,19 +170,28 @@ func (r *Ring) Entries(max int) ([]call.SignedEntry, error) {
 // its receipt again. A receipt that does not fit what is stored is an error and releases nothing; one of something
 // released already is none.
 func (r *Ring) Accept(rcpt call.Receipt, jws string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if rcpt.Call == nil {
 		return r.acceptEntries(rcpt, jws)
 	}
+	r.mu.Lock()
 	c := r.table.calls[*rcpt.Call]
-	switch {
-	case c == nil || c.receipt || c.givenUp:
+	r.mu.Unlock()
+	if c == nil {
 		return nil
-	case !c.ended || rcpt.Size != c.size:
-		return fmt.Errorf("receipt of call %v speaks of %d bytes, stored are %d", c.id, rcpt.Size, c.size)
-	case c.said != nil && c.said.manifest != nil && c.said.manifest.SHA256 != rcpt.SHA256:
+	}
+	s, err := r.describeCall(c) // what cannot be read back cannot be compared, and is released all the same
+	switch {
+	case errors.Is(err, ErrUnknownCall):
+		return nil
+	case !s.Ended || rcpt.Size != s.Size:
+		return fmt.Errorf("receipt of call %v speaks of %d bytes, stored are %d", c.id, rcpt.Size, s.Size)
+	case s.Manifest != nil && s.Manifest.SHA256 != rcpt.SHA256:
 		return fmt.Errorf("receipt of call %v speaks of other bytes", c.id)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.gone || c.receipt || c.givenUp {
+		return nil
 	}
 	it := noteItem(note{Op: opReceipt, Call: &c.id, Receipt: jws, Where: c.where()})
 	if err := r.admit(it, 0); err != nil {
@@ -215,15 +199,17 @@ func (r *Ring) Accept(rcpt call.Receipt, jws string) error {
 	}
 	c.receipt = true
 	r.table.bytes -= c.size
-	r.enqueue(it)
+	r.queue.put(it)
 	return nil
 }
 
 func (r *Ring) acceptEntries(rcpt call.Receipt, jws string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	t := r.table
 	switch {
-	case rcpt.Epoch != r.epoch:
-		return fmt.Errorf("receipt of entries of epoch %v: this ring's is %v", rcpt.Epoch, r.epoch)
+	case rcpt.Epoch != r.disk.epoch:
+		return fmt.Errorf("receipt of entries of epoch %v: this ring's is %v", rcpt.Epoch, r.disk.epoch)
 	case rcpt.Last > t.last:
 		return fmt.Errorf("receipt of entries up to %d: there are %d", rcpt.Last, t.last)
 	case rcpt.Last <= t.taken:
@@ -237,7 +223,7 @@ func (r *Ring) acceptEntries(rcpt call.Receipt, jws string) error {
 		return fmt.Errorf("receipt of entries up to %d: %w", rcpt.Last, err)
 	}
 	t.taken = rcpt.Last
-	r.enqueue(it)
+	r.queue.put(it)
 	return nil
 }
 
@@ -267,6 +253,6 @@ func (r *Ring) park(id call.ID, n note) error {
 		return fmt.Errorf("park or requeue call %v: %w", id, err)
 	}
 	c.parked = n.Why
-	r.enqueue(it)
+	r.queue.put(it)
 	return nil
 }

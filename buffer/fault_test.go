@@ -182,7 +182,7 @@ func (m *model) resume(rec Recovered) {
 }
 
 func (m *model) entry(e call.Entry) bool {
-	e.Epoch, e.Number = m.ring.epoch, m.last+1
+	e.Epoch, e.Number = m.ring.disk.epoch, m.last+1
 	b := encode(m.t, e)
 	if !m.taken(m.ring.Append(call.Record{Kind: call.KindEntry, Data: b})) {
 		return false
@@ -271,7 +271,7 @@ func (m *model) step() error {
 		c.accepting = m.taken(m.ring.Accept(r, "jws"))
 	case n == 9 && m.synced > m.accepting:
 		last := m.accepting + 1 + m.rng.Uint64N(m.synced-m.accepting)
-		r := call.Receipt{Epoch: m.ring.epoch, First: m.accepting + 1, Last: last}
+		r := call.Receipt{Epoch: m.ring.disk.epoch, First: m.accepting + 1, Last: last}
 		if m.taken(m.ring.Accept(r, "jws")) {
 			m.accepting = last
 		}
@@ -306,6 +306,17 @@ func (m *model) run(steps int) {
 	}
 }
 
+// revive starts the program again after it was killed, with what the system had in memory.
+func (m *model) revive() {
+	m.card.off, m.card.cutAt = false, 0
+	if !m.open() {
+		m.t.Fatal("the ring does not open after a kill")
+	}
+	for range 15 {
+		noError(m.t, m.step())
+	}
+}
+
 // after loses power and goes on with the card as it is found, twice.
 func (m *model) after() {
 	for range 2 {
@@ -331,17 +342,20 @@ func TestEveryCutAndFault(t *testing.T) {
 		for _, policy := range []Policy{StopWhenFull, OverwriteWhenFull} {
 			whole := newModel(t, seed, policy)
 			whole.run(modelSteps)
-			if whole.ring.generation < 12 {
-				t.Fatalf("the scenario is too short: the ring has come to generation %d only", whole.ring.generation)
+			if whole.ring.space.generation < 12 {
+				t.Fatalf("the scenario is too short: the ring has come to generation %d only", whole.ring.space.generation)
 			}
 			for n := 1; n <= whole.card.ops; n += stride {
-				for _, fault := range []string{"cut", "fail"} {
+				for _, fault := range []string{"cut", "fail", "kill"} {
 					t.Run(fmt.Sprintf("%s/%s/%d/%d", policy, fault, seed, n), func(t *testing.T) {
 						m := newModel(t, seed, policy)
 						if m.card.cutAt = n; fault == "fail" {
 							m.card.cutAt, m.card.failAt = 0, n
 						}
 						m.run(modelSteps)
+						if fault == "kill" {
+							m.revive()
+						}
 						m.after()
 					})
 				}

@@ -225,27 +225,22 @@ func (x *index) close() error {
 }
 
 // tellIndex keeps the copy of a directory, and forgets the transfers of calls that were released.
-func (r *Ring) tellIndex(s *segment, d *directory) {
-	r.mu.Lock()
-	ended := r.ended
-	r.ended = make(map[call.ID]struct{})
-	for id := range ended {
-		for key := range r.kept {
-			if len(key) > len(id) && key[:len(id)] == string(id[:]) {
-				delete(r.kept, key)
-			}
-		}
-	}
-	r.mu.Unlock()
+func (w *writer) tellIndex(s *segment, d *directory) {
 	if s != nil {
-		r.index.put(s, d, r.epoch)
+		w.r.index.put(s, d, w.r.disk.epoch)
 	}
-	if r.index == nil {
+	w.r.index.forget(w.ended)
+	clear(w.ended)
+}
+
+// forget drops the transfers of calls.
+func (x *index) forget(ids map[call.ID]struct{}) {
+	if x == nil {
 		return
 	}
-	for id := range ended {
-		if _, err := r.index.db.Exec("DELETE FROM transfer WHERE call = ?", id[:]); err != nil {
-			r.log.Warn("the index does not forget a transfer", "error", err)
+	for id := range ids {
+		if _, err := x.db.Exec("DELETE FROM transfer WHERE call = ?", id[:]); err != nil {
+			x.log.Warn("the index does not forget a transfer", "error", err)
 			return
 		}
 	}
@@ -253,22 +248,14 @@ func (r *Ring) tellIndex(s *segment, d *directory) {
 
 // SaveTransfer keeps a few bytes that let an upload of the call go on where it was, for the transport that calls itself
 // via. Nil forgets them. They are durable when it returns, at the price of some 20 KB written to the card, and may
-// be lost with the index. Without an index they last as long as the program.
+// be lost with the index. Without an index nothing is kept.
 func (r *Ring) SaveTransfer(id call.ID, via string, state []byte) error {
-	if r.index == nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if state == nil {
-			delete(r.kept, string(id[:])+via)
-		} else {
-			r.kept[string(id[:])+via] = append([]byte{}, state...)
-		}
-		return nil
-	}
 	var err error
-	if state == nil {
+	switch {
+	case r.index == nil:
+	case state == nil:
 		_, err = r.index.db.Exec("DELETE FROM transfer WHERE call = ? AND via = ?", id[:], via)
-	} else {
+	default:
 		_, err = r.index.db.Exec("INSERT OR REPLACE INTO transfer VALUES (?, ?, ?)", id[:], via, state)
 	}
 	if err != nil {
@@ -278,18 +265,12 @@ func (r *Ring) SaveTransfer(id call.ID, via string, state []byte) error {
 }
 
 // Transfer gives what SaveTransfer kept; nil: nothing.
-func (r *Ring) Transfer(id call.ID, via string) ([]byte, error) {
+func (r *Ring) Transfer(id call.ID, via string) (state []byte, err error) {
 	if r.index == nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return r.kept[string(id[:])+via], nil
-	}
-	var state []byte
-	err := r.index.db.QueryRow("SELECT state FROM transfer WHERE call = ? AND via = ?", id[:], via).Scan(&state)
-	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
-	if err != nil {
+	err = r.index.db.QueryRow("SELECT state FROM transfer WHERE call = ? AND via = ?", id[:], via).Scan(&state)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("read transfer of call %v: %w", id, err)
 	}
 	return state, nil

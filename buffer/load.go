@@ -2,7 +2,6 @@ package buffer
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -39,13 +38,13 @@ type scannedRecord struct {
 // segment adds what stands in one segment.
 func (l *loader) segment(s *segment, newest bool) error {
 	r := l.r
-	if d, end := r.index.directory(s, r.epoch); d != nil {
+	if d, end := r.index.directory(s, r.disk.epoch); d != nil {
 		s.end = end
 		if l.joins(d) {
 			return l.directory(s, d)
 		}
 	}
-	f, err := r.fs.Open(r.path(s.number))
+	f, err := r.disk.fs.Open(r.disk.path(s.number))
 	if err != nil {
 		return err
 	}
@@ -59,11 +58,11 @@ func (l *loader) segment(s *segment, newest bool) error {
 	if err != nil {
 		return err
 	}
-	size = min(size, r.opts.SegmentBytes)
-	if d, end, err := readDirectory(f, r.epoch, s, size); err == nil {
+	size = min(size, r.disk.size)
+	if d, end, err := readDirectory(f, r.disk.epoch, s, size); err == nil {
 		s.end = end
 		if l.joins(d) {
-			r.index.put(s, d, r.epoch)
+			r.index.put(s, d, r.disk.epoch)
 			return l.directory(s, d)
 		}
 	}
@@ -77,7 +76,7 @@ func (l *loader) segment(s *segment, newest bool) error {
 	if err != nil {
 		return err
 	}
-	if newest && !s.broken {
+	if newest && !s.broken && s.headless == nil {
 		keep = true
 		pos := uint32(align(int(s.end), pageSize))
 		l.open = &openSegment{seg: s, file: f, pos: pos, dir: *d, state: !d.hasState()}
@@ -141,7 +140,7 @@ func (l *loader) directory(s *segment, d *directory) error {
 		case row.op.releases():
 			l.release(row.call)
 		case row.op == opCarried || l.r.table.calls[row.call] != nil:
-			n, err := l.r.readNote(at)
+			n, err := l.r.disk.readNote(at)
 			if err != nil { // the segment was about to be used again; what mattered of it stands in a later one
 				l.rec.Torn++
 				continue
@@ -185,7 +184,7 @@ func (l *loader) note(s *segment, n note) {
 	case n.Op.releases():
 		l.release(*n.Call)
 	case n.Op == opCarried:
-		l.r.carriedAll(n)
+		l.r.space.carriedAll(n)
 	case n.Op == opPark || n.Op == opRequeue:
 		if c := l.r.table.calls[*n.Call]; c != nil {
 			c.parked = n.Why
@@ -197,7 +196,7 @@ func (l *loader) note(s *segment, n note) {
 func (l *loader) scan(s *segment, f File, size int64) (*directory, error) {
 	var records []scannedRecord
 	var lastGroup uint32
-	res, err := scan(f, l.r.epoch, s.generation, pageSize, size, func(f frame) error {
+	res, err := scan(f, l.r.disk.epoch, s.generation, pageSize, size, func(f frame) error {
 		rec := scannedRecord{
 			kind: f.kind, call: f.call, number: f.number, group: f.group, offset: f.offset, length: uint32(len(f.data)),
 		}
@@ -227,7 +226,7 @@ func (l *loader) decode(s *segment, rec *scannedRecord, data []byte) bool {
 	switch {
 	case rec.kind == call.KindEntry:
 		var e call.Entry
-		if e, err = l.r.opts.Entry(data); err == nil {
+		if e, err = l.r.disk.entry(data); err == nil {
 			rec.entry = &e
 		}
 	case rec.kind == call.KindNote:
@@ -346,79 +345,4 @@ func (l *loader) scannedSmall(s *segment, d *directory, records []scannedRecord,
 		d.small = append(d.small, rec.note.row(rec.offset, int(rec.length)))
 		l.note(s, *rec.note)
 	}
-}
-
-// finish settles what only the whole ring tells.
-func (l *loader) finish() error {
-	t := l.r.table
-	for _, d := range l.orphans {
-		l.rec.Damaged = append(l.rec.Damaged, d)
-	}
-	if err := l.ledger(); err != nil {
-		return err
-	}
-	for id, e := range l.begun {
-		if t.calls[id] == nil && l.orphans[id].What == "" {
-			l.rec.Announced = append(l.rec.Announced, e)
-		}
-	}
-	slices.SortFunc(l.rec.Announced, func(a, b call.Entry) int { return cmp.Compare(a.Number, b.Number) })
-	for _, c := range t.order {
-		if c.gone || c.ended && c.manifest.seg != nil {
-			continue
-		}
-		stored, err := l.r.stored(c)
-		if err != nil {
-			l.damage(c.parts[0].seg.number, c.id, err.Error())
-			stored = call.Stored{Header: call.Header{Call: c.id}, Size: c.size, Ended: c.ended}
-		}
-		if c.ended {
-			l.rec.Unsigned = append(l.rec.Unsigned, stored)
-			continue
-		}
-		c.interrupted = true
-		l.r.next[c.id] = c.next
-		l.rec.Interrupted = append(l.rec.Interrupted, stored)
-	}
-	return nil
-}
-
-// ledger finds where the ledger stands.
-func (l *loader) ledger() error {
-	t := l.r.table
-	t.last = l.number
-	for _, at := range slices.Backward(l.states) {
-		n, err := l.r.readNote(at)
-		if err != nil {
-			l.damage(at.seg.number, call.ID{}, err.Error())
-			continue
-		}
-		t.accept(n.Upto)
-		if n.Last > t.last {
-			t.last, t.lastJWS = n.Last, n.JWS
-		}
-		break
-	}
-	if t.lastJWS == nil && t.last > 0 {
-		jws, err := l.r.readData(l.last, call.KindEntry)
-		var corrupt *CorruptError
-		if err != nil && !errors.As(err, &corrupt) {
-			return err
-		} else if err != nil {
-			l.damage(l.last.seg.number, call.ID{}, "the last entry: "+err.Error())
-		}
-		t.lastJWS = jws
-	}
-	want := t.accepted + 1
-	for _, e := range t.entries {
-		for ; want < e.number; want++ {
-			l.rec.LostEntries = append(l.rec.LostEntries, want)
-		}
-		want = e.number + 1
-	}
-	for ; want <= t.last; want++ {
-		l.rec.LostEntries = append(l.rec.LostEntries, want)
-	}
-	l.r.appended, l.r.jws = t.last, t.lastJWS
-	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -39,17 +40,34 @@ func (r *Ring) OpenCall(id call.ID) (Reader, error) {
 	if c == nil {
 		return nil, fmt.Errorf("open call %v: %w", id, ErrUnknownCall)
 	}
-	cr := &callReader{r: r, id: id, parts: append([]part(nil), c.parts...), size: c.size, current: -1}
+	cr := r.disk.reader(id, c.parts)
 	for _, p := range cr.parts {
 		p.seg.leases++
-		cr.generations = append(cr.generations, p.seg.generation)
+	}
+	cr.release = func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, p := range cr.parts {
+			p.seg.leases--
+		}
 	}
 	return cr, nil
 }
 
+// reader reads the parts of a call as they are now. The caller keeps their segments from being used again.
+func (d *disk) reader(id call.ID, parts []part) *callReader {
+	cr := &callReader{disk: d, id: id, parts: slices.Clone(parts), current: -1}
+	for _, p := range parts {
+		cr.generations = append(cr.generations, p.seg.generation)
+		cr.size += int64(p.bytes)
+	}
+	return cr
+}
+
 // callReader reads one part after the other, and keeps where the records of the present one stand.
 type callReader struct {
-	r           *Ring
+	disk        *disk
+	release     func() // of the segments; nil: whoever made the reader keeps them
 	id          call.ID
 	parts       []part
 	generations []uint32
@@ -72,17 +90,20 @@ type located struct {
 func (c *callReader) Size() int64 { return c.size }
 
 func (c *callReader) Close() error {
-	c.r.mu.Lock()
-	for _, p := range c.parts {
-		p.seg.leases--
+	if c.release != nil {
+		c.release()
 	}
-	c.parts, c.size = nil, 0
-	c.r.mu.Unlock()
+	c.parts, c.size, c.release = nil, 0, nil
+	return c.leave()
+}
+
+// leave closes the file of the present part.
+func (c *callReader) leave() error {
 	if c.file == nil {
 		return nil
 	}
 	f := c.file
-	c.file = nil
+	c.file, c.current = nil, -1
 	return f.Close()
 }
 
@@ -119,7 +140,7 @@ func (c *callReader) record(off int64) (data []byte, at int64, err error) {
 	}
 	n := sort.Search(len(c.records), func(n int) bool { return c.records[n].at+int64(c.records[n].length) > off })
 	rec := c.records[n]
-	data, err = readFrame(c.file, c.r.epoch, c.parts[i].seg.number, c.generations[i], rec.offset, rec.length, func(f frame) bool {
+	data, err = readFrame(c.file, c.disk.epoch, c.parts[i].seg.number, c.generations[i], rec.offset, rec.length, func(f frame) bool {
 		return f.call == c.id
 	})
 	if err != nil {
@@ -135,20 +156,16 @@ func (c *callReader) enter(i int, start int64) (err error) {
 		return nil
 	}
 	p := c.parts[i]
-	if c.file != nil {
-		err = c.file.Close()
-		c.file, c.current = nil, -1
-		if err != nil {
-			return err
-		}
+	if err := c.leave(); err != nil {
+		return err
 	}
-	if c.file, err = c.r.fs.Open(c.r.path(p.seg.number)); err != nil {
+	if c.file, err = c.disk.fs.Open(c.disk.path(p.seg.number)); err != nil {
 		return err
 	}
 	records := make([]located, p.count)
 	found := uint32(0)
-	to := min(c.r.opts.SegmentBytes, int64(p.lastOffset)+frameHeader+maxData)
-	_, err = scan(c.file, c.r.epoch, c.generations[i], int64(p.firstOffset), to, func(f frame) error {
+	to := min(c.disk.size, int64(p.lastOffset)+frameHeader+maxData)
+	_, err = scan(c.file, c.disk.epoch, c.generations[i], int64(p.firstOffset), to, func(f frame) error {
 		if f.offset > p.lastOffset {
 			return io.EOF
 		}
@@ -182,84 +199,17 @@ func (c *callReader) enter(i int, start int64) (err error) {
 	return nil
 }
 
-// readFrame reads one record and checks that it is the one meant.
-func readFrame(f io.ReaderAt, epoch call.Epoch, segment, generation, offset, length uint32, is func(frame) bool) ([]byte, error) {
-	b := make([]byte, frameHeader+int(length))
-	corrupt := func(reason string) error {
-		return &CorruptError{Segment: segment, Offset: int64(offset), Reason: reason}
-	}
-	if _, err := f.ReadAt(b, int64(offset)); err != nil {
-		return nil, corrupt(err.Error())
-	}
-	got, _, err := parseFrame(b, epoch, offset, int64(offset)+int64(len(b)))
-	switch {
-	case err != nil:
-		return nil, corrupt(err.Error())
-	case got.generation != generation || len(got.data) != int(length) || !is(got):
-		return nil, corrupt("another record stands here")
-	}
-	return got.data, nil
-}
-
-// readData reads an entry or a note. The caller keeps the segment from being used again.
-func (r *Ring) readData(at place, kind call.Kind) ([]byte, error) {
-	if at.seg == nil {
-		return nil, &CorruptError{Reason: "the record is lost"}
-	}
-	f, err := r.fs.Open(r.path(at.seg.number))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // only read
-	return readFrame(f, r.epoch, at.seg.number, at.seg.generation, at.offset, at.length, func(f frame) bool { return f.kind == kind })
-}
-
-func (r *Ring) readNote(at place) (note, error) {
-	b, err := r.readData(at, call.KindNote)
-	if err != nil {
-		return note{}, err
-	}
-	return parseNote(b)
-}
-
-// describeSegment reads what stands in a closed segment.
-func (r *Ring) describeSegment(s *segment) (*directory, error) {
-	f, err := r.fs.Open(r.path(s.number))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // only read
-	if d, _, err := readDirectory(f, r.epoch, s, r.opts.SegmentBytes); err == nil {
-		return d, nil
-	}
-	d := &directory{}
-	_, err = scan(f, r.epoch, s.generation, pageSize, r.opts.SegmentBytes, func(f frame) error {
-		switch f.kind {
-		case call.KindEntry:
-			if e, err := r.opts.Entry(f.data); err == nil {
-				d.small = append(d.small, entryRow(&e, f.offset, len(f.data)))
-			}
-		case call.KindNote:
-			if n, err := parseNote(f.data); err == nil {
-				d.small = append(d.small, n.row(f.offset, len(f.data)))
-			}
-		}
-		return nil
-	})
-	return d, err
-}
-
 // first gives the call's first record. As a rule it stands where its part begins; after a sync that failed another may
 // stand before it.
 func (c *callReader) first() ([]byte, error) {
 	p := c.parts[0]
-	f, err := c.r.fs.Open(c.r.path(p.seg.number))
+	f, err := c.disk.fs.Open(c.disk.path(p.seg.number))
 	if err != nil {
 		return nil, err
 	}
 	c.file = f
-	w := &window{r: f, limit: min(c.r.opts.SegmentBytes, int64(p.firstOffset)+frameHeader+maxData), size: pageSize}
-	got, err := w.frame(c.r.epoch, int64(p.firstOffset))
+	w := &window{r: f, limit: min(c.disk.size, int64(p.firstOffset)+frameHeader+maxData), size: pageSize}
+	got, err := w.frame(c.disk.epoch, int64(p.firstOffset))
 	if err == nil && got.call == c.id && got.generation == c.generations[0] && got.number == 0 {
 		return got.data, nil
 	}

@@ -47,66 +47,77 @@ func Open(opts Options) (*Ring, Recovered, error) {
 		return nil, Recovered{}, err
 	}
 	r := &Ring{
-		opts: opts, fs: opts.FS, log: opts.Log, table: newTable(), wake: make(chan struct{}, 1),
-		next: make(map[call.ID]uint32), kept: make(map[string][]byte), ended: make(map[call.ID]struct{}),
+		opts: opts, log: opts.Log, table: newTable(),
+		disk:     &disk{fs: opts.FS, dir: opts.Dir, size: opts.SegmentBytes, header: opts.Header, entry: opts.Entry},
+		queue:    queue{limit: opts.QueueBytes, wake: make(chan struct{}, 1)},
+		space:    space{size: opts.SegmentBytes},
+		progress: progress{next: make(map[call.ID]uint32)},
 	}
-	names, err := r.fs.List(opts.Dir)
+	r.writer = &writer{r: r, ended: make(map[call.ID]struct{})}
+	names, err := opts.FS.List(opts.Dir)
 	if err != nil {
 		return nil, Recovered{}, fmt.Errorf("open ring %s: %w", opts.Dir, err)
 	}
-	if r.lock, err = r.fs.Lock(filepath.Join(opts.Dir, "lock")); err != nil {
+	if r.lock, err = opts.FS.Lock(filepath.Join(opts.Dir, "lock")); err != nil {
 		var locked *LockedError
 		if errors.As(err, &locked) {
 			return nil, Recovered{}, err
 		}
 		return nil, Recovered{}, fmt.Errorf("open ring %s (the folder must be writable for the recorder's user): %w", opts.Dir, err)
 	}
-	rec, err := r.load(names)
-	if err != nil {
+	l := &loader{r: r, orphans: make(map[call.ID]Damage), begun: make(map[call.ID]call.Entry)}
+	if err := l.load(names); err != nil {
+		if l.open != nil {
+			_ = l.open.file.Close() // nothing was written
+		}
 		err = errors.Join(fmt.Errorf("open ring %s: %w", opts.Dir, err), r.index.close(), r.lock.Close())
-		return nil, rec, err
+		return nil, l.rec, err
 	}
-	return r, rec, nil
+	return r, l.rec, nil
 }
 
 // load reads the ring.
-func (r *Ring) load(names []string) (Recovered, error) {
-	l := &loader{r: r, orphans: make(map[call.ID]Damage), begun: make(map[call.ID]call.Entry)}
+func (l *loader) load(names []string) (err error) {
+	r := l.r
+	// A segment that an earlier life of the program made is used only when its name is durable.
+	if err := r.disk.fs.SyncFolder(r.disk.dir); err != nil {
+		return err
+	}
 	if err := l.files(names); err != nil {
-		return l.rec, err
+		return err
 	}
-	var err error
-	if r.index, l.rec.IndexSetAside, err = openIndex(r.opts.Index, r.epoch, r.fs, r.log); err != nil {
-		return l.rec, err
+	r.index, l.rec.IndexSetAside, err = openIndex(r.opts.Index, r.disk.epoch, r.disk.fs, r.log)
+	if err != nil {
+		return err
 	}
+	closed := r.space.closed
 	err = r.index.rebuild(func() error {
-		for i, s := range r.closed {
-			if err := l.segment(s, i == len(r.closed)-1); err != nil {
+		for i, s := range closed {
+			if err := l.segment(s, i == len(closed)-1); err != nil {
 				return fmt.Errorf("segment %d: %w", s.number, err)
 			}
 		}
 		return nil
 	})
-	if err == nil {
-		err = l.finish()
-	}
 	if err != nil {
-		return l.rec, err
+		return err
+	}
+	if err := l.finish(); err != nil {
+		return err
 	}
 	r.index.prune(func(id call.ID) bool { return r.table.calls[id] != nil })
 	if l.open != nil {
-		r.closed = r.closed[:len(r.closed)-1]
-		r.open = l.open
-		r.spare = l.open.spare(r.opts.SegmentBytes)
-		if l.dropped { // what was dropped must not be found again among what comes behind it
-			r.closeSegment()
+		r.space.closed = closed[:len(closed)-1]
+		r.space.spare = l.open.spare(r.disk.size)
+		if r.writer.open = l.open; l.dropped { // what was dropped must not be found again among what comes behind it
+			r.writer.closeSegment()
 		}
 	}
-	r.survey()
+	r.space.survey()
 	if l.rec.New {
-		return l.rec, r.openNext()
+		return r.writer.openNext()
 	}
-	return l.rec, nil
+	return nil
 }
 
 const (
@@ -140,8 +151,8 @@ func (l *loader) files(names []string) error {
 	var heads []head
 	epochs := make(map[call.Epoch]int)
 	for _, name := range names {
-		if strings.HasSuffix(name, temporary) {
-			if err := r.fs.Remove(filepath.Join(r.opts.Dir, name)); err != nil {
+		if strings.HasPrefix(name, segmentPrefix) && strings.HasSuffix(name, temporary) {
+			if err := r.disk.fs.Remove(filepath.Join(r.opts.Dir, name)); err != nil {
 				return fmt.Errorf("remove a half-made segment: %w", err)
 			}
 			continue
@@ -150,29 +161,29 @@ func (l *loader) files(names []string) error {
 		if !ok {
 			continue
 		}
-		h := r.readHead(n)
+		h := r.disk.readHead(n)
 		var version *VersionError
 		if errors.As(h.err, &version) {
 			return fmt.Errorf("%s: %w", name, h.err)
 		}
 		if h.err == nil {
 			epochs[h.epoch]++
-			if h.segmentHead.size != uint32(r.opts.SegmentBytes) {
+			if h.segmentHead.size != uint32(r.disk.size) {
 				return fmt.Errorf("its segments have %s, the configuration says %s: keep the size that the ring was made with",
-					mebibytes(int64(h.segmentHead.size)), mebibytes(r.opts.SegmentBytes))
+					mebibytes(int64(h.segmentHead.size)), mebibytes(r.disk.size))
 			}
 		}
 		heads = append(heads, h)
 	}
 	for e, n := range epochs {
-		if n > epochs[r.epoch] || n == epochs[r.epoch] && e < r.epoch {
-			r.epoch = e
+		if n > epochs[r.disk.epoch] || n == epochs[r.disk.epoch] && e < r.disk.epoch {
+			r.disk.epoch = e
 		}
 	}
 	switch {
 	case len(heads) == 0:
-		r.epoch, r.fresh, l.rec.New = call.NewEpoch(), true, true
-		if err := r.fs.SyncFolder(filepath.Dir(r.opts.Dir)); err != nil {
+		r.disk.epoch, r.fresh, l.rec.New = call.NewEpoch(), true, true
+		if err := r.disk.fs.SyncFolder(filepath.Dir(r.opts.Dir)); err != nil {
 			return err
 		}
 	case len(epochs) == 0:
@@ -182,48 +193,30 @@ func (l *loader) files(names []string) error {
 	return l.arrange(heads)
 }
 
-func (r *Ring) readHead(n uint32) head {
-	h := head{number: n}
-	f, err := r.fs.Open(r.path(n))
-	if err != nil {
-		h.err = err
-		return h
-	}
-	defer func() { _ = f.Close() }() // only read
-	if h.size, h.err = f.Size(); h.err != nil {
-		return h
-	}
-	b := make([]byte, segmentHeader)
-	if _, h.err = f.ReadAt(b, 0); h.err == nil {
-		h.segmentHead, h.err = parseSegmentHead(b)
-	}
-	return h
-}
-
 // arrange makes the table of segments, those in use in the order of their generations.
 func (l *loader) arrange(heads []head) error {
 	r := l.r
-	count := uint32(r.opts.SizeBytes / r.opts.SegmentBytes)
+	count := uint32(r.opts.SizeBytes / r.disk.size)
 	for _, h := range heads {
 		if h.number >= count {
 			count = min(h.number+1, maxSegments)
 		}
 	}
-	r.segments = make([]*segment, count)
-	for i := range r.segments {
-		r.segments[i] = &segment{number: uint32(i), broken: int64(i) >= r.opts.SizeBytes/r.opts.SegmentBytes}
+	r.space.segments = make([]*segment, count)
+	for i := range r.space.segments {
+		r.space.segments[i] = &segment{number: uint32(i), broken: int64(i) >= r.opts.SizeBytes/r.disk.size}
 	}
 	generations := make(map[uint32]bool)
 	for _, h := range heads {
 		if h.number >= count {
 			continue
 		}
-		s := r.segments[h.number]
+		s := r.space.segments[h.number]
 		s.generation = h.generation
 		if h.err != nil {
-			l.damage(h.number, call.ID{}, "its first page: "+h.err.Error())
-			s.generation = r.generationByRecords(h)
-		} else if h.epoch != r.epoch || h.segmentHead.number != h.number {
+			s.headless = h.err
+			s.generation = r.disk.generationByRecords(h)
+		} else if h.epoch != r.disk.epoch || h.segmentHead.number != h.number {
 			if err := l.setAside(h); err != nil {
 				return err
 			}
@@ -234,16 +227,16 @@ func (l *loader) arrange(heads []head) error {
 			s.generation = 0 // nothing of this ring in it: it is made again when it is its turn
 			continue
 		}
-		if h.size < r.opts.SegmentBytes {
+		if h.size < r.disk.size {
 			l.damage(h.number, call.ID{}, fmt.Sprintf("cut to %d bytes", h.size))
 			s.broken = true
 		}
 		generations[s.generation] = true
-		r.closed = append(r.closed, s)
-		r.generation = max(r.generation, s.generation)
+		r.space.closed = append(r.space.closed, s)
+		r.space.generation = max(r.space.generation, s.generation)
 	}
-	slices.SortFunc(r.closed, func(a, b *segment) int { return cmp.Compare(a.generation, b.generation) })
-	l.rec.Segments = len(r.closed)
+	slices.SortFunc(r.space.closed, func(a, b *segment) int { return cmp.Compare(a.generation, b.generation) })
+	l.rec.Segments = len(r.space.closed)
 	return nil
 }
 
@@ -253,10 +246,10 @@ const maxSegments = 1 << 20
 // setAside renames a segment that belongs to another ring or another place of this one.
 func (l *loader) setAside(h head) error {
 	l.damage(h.number, call.ID{}, fmt.Sprintf("it is segment %d of ring %v, and was set aside", h.segmentHead.number, h.epoch))
-	from := l.r.path(h.number)
+	from := l.r.disk.path(h.number)
 	for n := 1; ; n++ {
 		to := fmt.Sprintf("%s.foreign-%d", from, n)
-		f, err := l.r.fs.Open(to)
+		f, err := l.r.disk.fs.Open(to)
 		if err == nil {
 			if err := f.Close(); err != nil {
 				return err
@@ -266,25 +259,11 @@ func (l *loader) setAside(h head) error {
 		if !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		if err := l.r.fs.Rename(from, to); err != nil {
+		if err := l.r.disk.fs.Rename(from, to); err != nil {
 			return fmt.Errorf("set a foreign segment aside: %w", err)
 		}
-		return l.r.fs.SyncFolder(l.r.opts.Dir)
+		return l.r.disk.fs.SyncFolder(l.r.disk.dir)
 	}
-}
-
-// generationByRecords tells the generation of a segment whose first page is damaged by the records in it.
-func (r *Ring) generationByRecords(h head) (generation uint32) {
-	f, err := r.fs.Open(r.path(h.number))
-	if err != nil {
-		return 0
-	}
-	defer func() { _ = f.Close() }() // only read
-	_, _ = scan(f, r.epoch, 0, pageSize, min(h.size, r.opts.SegmentBytes), func(f frame) error {
-		generation = max(generation, f.generation)
-		return nil
-	})
-	return generation
 }
 
 func (l *loader) damage(segment uint32, id call.ID, what string) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -53,7 +52,7 @@ const (
 // Options says where the ring is and how it behaves. Dir, Header and Entry are needed.
 type Options struct {
 	Dir          string // the ring's folder, made where it is missing
-	Index        string // path of the index; empty: none, and uploads' resume state is kept in memory only
+	Index        string // path of the index; empty: none, and uploads' resume state is not kept
 	SizeBytes    int64  // of all segments together, at least MinSize
 	SegmentBytes int64  // of one segment; fixed when the ring is made; 0: DefaultSegment
 	SyncInterval time.Duration
@@ -131,56 +130,22 @@ func mebibytes(n int64) string { return fmt.Sprintf("%.4g MiB", float64(n)/(1<<2
 //  7. Append never waits for the card. Kept: it copies into a queue of QueueBytes.
 type Ring struct {
 	opts  Options
-	fs    FS
 	log   *slog.Logger
-	epoch call.Epoch
 	fresh bool // made by this Open
 	lock  io.Closer
+	disk  *disk
 	index *index
-	wake  chan struct{} // the queue is half full
 
 	writing sync.Mutex // held through a flush; taken before mu
-	open    *openSegment
-	buf     []byte
+	writer  *writer
 
-	mu         sync.Mutex
-	table      *table
-	segments   []*segment // by number
-	closed     []*segment // by generation
-	generation uint32     // the last one given
-	free       int        // segments that can be opened
-	spare      int64      // bytes left in the open segment
-	noRoom     bool       // the file system had no room for a new segment
-
-	queue    []*item
-	queued   int64                // bytes of data in queue and on their way
-	cost     int64                // the room that they will take
-	largest  int64                // of them, the longest frame
-	next     map[call.ID]uint32   // calls in progress: the number of the next record to be appended
-	appended uint64               // number of the last entry appended
-	jws      []byte               // of it
-	kept     map[string][]byte    // resume state, where there is no index
-	ended    map[call.ID]struct{} // released since the index was last told
+	mu       sync.Mutex
+	table    *table
+	space    space
+	queue    queue
+	progress progress
 	status   Status
 	isClosed bool
-}
-
-// item is a record on its way to the card.
-type item struct {
-	call.Record
-	entry *call.Entry
-	note  *note
-}
-
-func (it *item) frameSize() int64 { return int64(frameSize(len(it.Data))) }
-
-// cost is the room that the item may take in a segment and its directory.
-func (it *item) cost() int64 {
-	n := it.frameSize() + callRowSize
-	if it.note != nil {
-		n += int64(len(it.note.Where)) * refSize
-	}
-	return n
 }
 
 // Segments that are kept back: audio leaves two free, so that calls can still be ended, entries signed, and receipts
@@ -216,41 +181,15 @@ func (r *Ring) Append(rec call.Record) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.inOrder(it); err != nil {
+	if err := r.progress.check(it, r.disk.epoch, r.table.calls[it.Call]); err != nil {
 		return err
 	}
 	if err := r.admit(it, reserve); err != nil {
 		return err
 	}
 	it.Data = bytes.Clone(rec.Data)
-	switch {
-	case it.entry != nil:
-		r.appended, r.jws = it.entry.Number, it.Data
-	case rec.Kind == call.KindEnd:
-		delete(r.next, rec.Call)
-	default:
-		r.next[rec.Call] = rec.Number + 1
-	}
-	r.enqueue(it)
-	return nil
-}
-
-// inOrder refuses what would leave a hole.
-func (r *Ring) inOrder(it *item) error {
-	if it.entry != nil {
-		if it.entry.Number != r.appended+1 || it.entry.Epoch != r.epoch {
-			return fmt.Errorf("append entry %d of epoch %v: want %d of %v", it.entry.Number, it.entry.Epoch, r.appended+1, r.epoch)
-		}
-		return nil
-	}
-	next, begun := r.next[it.Call]
-	c, known := r.table.calls[it.Call]
-	if known && c.interrupted && it.Kind != call.KindEnd {
-		return fmt.Errorf("append record of kind %d to call %v, which was interrupted: only its end may follow", it.Kind, it.Call)
-	}
-	if it.Number != next || !begun && known || begun == (it.Kind == call.KindHeader) {
-		return fmt.Errorf("append record %d (kind %d) of call %v: out of order, want %d", it.Number, it.Kind, it.Call, next)
-	}
+	r.progress.advance(it)
+	r.queue.put(it)
 	return nil
 }
 
@@ -259,40 +198,17 @@ func (r *Ring) admit(it *item, reserve int) error {
 	if r.isClosed {
 		return ErrClosed
 	}
-	queue := r.opts.QueueBytes
+	limit := r.opts.QueueBytes
 	if reserve < reserveForAudio {
-		queue += MaxRecord // ends, entries and receipts still get in behind audio that does not
+		limit += MaxRecord // ends, entries and receipts still get in behind audio that does not
 	}
-	if r.queued+int64(len(it.Data)) > queue {
+	if r.queue.bytes+int64(len(it.Data)) > limit {
 		return ErrOverflow
 	}
-	if r.cost+it.cost() > r.room(reserve, max(r.largest, it.frameSize())) {
+	if r.queue.cost+it.cost() > r.space.room(reserve, r.table.overhead(), max(r.queue.largest, it.frameSize())) {
 		return ErrFull
 	}
 	return nil
-}
-
-// room is how much can be written, in items' cost, when so many segments have to stay free. The open segment counts
-// among them: when a receipt has opened one of those kept back, audio does not get what is left of it.
-func (r *Ring) room(reserve int, largest int64) int64 {
-	// Of each segment: head, the rounding of directory and last group, the note of the ledger's state, and at its end
-	// the longest record that does not fit any more.
-	state := int64(len(r.table.lastJWS))*4/3 + 512
-	each := r.opts.SegmentBytes - 4*pageSize - state - largest
-	return r.spare + int64(r.free-reserve)*max(0, each)
-}
-
-func (r *Ring) enqueue(it *item) {
-	r.queue = append(r.queue, it)
-	r.queued += int64(len(it.Data))
-	r.cost += it.cost()
-	r.largest = max(r.largest, it.frameSize())
-	if r.queued > r.opts.QueueBytes/2 {
-		select {
-		case r.wake <- struct{}{}:
-		default:
-		}
-	}
 }
 
 // Run writes and syncs what was appended, once an interval for all lines, until ctx ends; then once more. A failure is
@@ -306,10 +222,12 @@ func (r *Ring) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return r.Sync()
 		case <-tick.C:
-		case <-r.wake:
+		case <-r.queue.wake:
 		}
 		if n%retryGrowth == 0 {
-			r.tryGrowth()
+			r.mu.Lock()
+			r.space.tryGrowth()
+			r.mu.Unlock()
 		}
 		err := r.Sync()
 		if err != nil && !failing {
@@ -321,6 +239,29 @@ func (r *Ring) Run(ctx context.Context) error {
 		failing = err != nil
 	}
 }
+
+// Sync writes everything appended so far and makes it durable; only then is it visible to readers. After an error the
+// records are kept and tried again at the next Sync.
+func (r *Ring) Sync() error {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	reclaim := reclaimer{r}
+	for range maxRounds {
+		if err := r.writer.drain(); err != nil {
+			r.mu.Lock()
+			r.status.Err = err.Error()
+			r.mu.Unlock()
+			return err
+		}
+		if !reclaim.makeRoom() {
+			break
+		}
+	}
+	return nil
+}
+
+// maxRounds bounds how often one Sync writes what making room has added.
+const maxRounds = 8
 
 // Close syncs what was appended and lets go of the ring.
 func (r *Ring) Close() error {
@@ -334,10 +275,10 @@ func (r *Ring) Close() error {
 	if wasClosed {
 		return nil
 	}
-	if r.open != nil {
-		err = errors.Join(err, r.open.file.Close())
+	if r.writer.open != nil {
+		err = errors.Join(err, r.writer.open.file.Close())
 	}
-	r.tellIndex(nil, nil)
+	r.writer.tellIndex(nil, nil)
 	return errors.Join(err, r.index.close(), r.lock.Close())
 }
 
@@ -353,9 +294,5 @@ type State struct {
 func (r *Ring) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return State{Epoch: r.epoch, New: r.fresh, Last: r.appended, JWS: bytes.Clone(r.jws)}
-}
-
-func (r *Ring) path(number uint32) string {
-	return filepath.Join(r.opts.Dir, segmentName(number))
+	return State{Epoch: r.disk.epoch, New: r.fresh, Last: r.progress.last, JWS: bytes.Clone(r.progress.jws)}
 }

@@ -121,7 +121,7 @@ func TestSyncsWriteThePageFloor(t *testing.T) {
 			noError(t, r.Accept(call.Receipt{Epoch: s.Epoch, First: 1, Last: s.Last}, "jws"))
 			noError(t, r.Sync())
 		}
-		for r.generation < 10 { // each segment has been used
+		for r.space.generation < 10 { // each segment has been used
 			round()
 		}
 		written, syncs := c.written, c.syncs
@@ -155,7 +155,7 @@ func TestReadersKeepTheirSegments(t *testing.T) {
 		noError(t, r.Accept(c.receipt(), "jws"))
 		noError(t, r.Accept(call.Receipt{Epoch: r.State().Epoch, First: 1, Last: r.State().Last}, "jws"))
 	}
-	if r.generation < 12 {
+	if r.space.generation < 12 {
 		t.Fatal("the ring did not go round")
 	}
 	got, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))

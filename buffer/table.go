@@ -18,7 +18,9 @@ type segment struct {
 	leases int  // readers at work here
 	broken bool // not to be written any more
 	stuck  bool // cannot be carried out of
-	free   bool // nothing in it is needed; decided by Ring.survey
+
+	headless error // why its first page could not be read; nil: it could
+	free     bool  // nothing in it is needed; decided by Ring.survey
 
 	// refs are the segments whose records are released by notes that stand here: as long as such a segment has not been
 	// used again the notes must stay, or a released call would come back.
@@ -206,6 +208,10 @@ func (t *table) applyNote(n note, s *segment) {
 	case opState, opCarried:
 	}
 }
+
+// overhead is what a segment holds besides records: its head, the rounding of the directory and of the last group, and
+// the note of the ledger's state.
+func (t *table) overhead() int64 { return 4*pageSize + int64(len(t.lastJWS))*4/3 + 512 }
 
 // describe keeps what a call says of itself, where there is room for it.
 func (t *table) describe(c *stored, d *description) {

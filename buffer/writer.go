@@ -1,11 +1,7 @@
 package buffer
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"slices"
-	"syscall"
 
 	"github.com/linekeeper/linekeeper/call"
 )
@@ -22,72 +18,57 @@ type openSegment struct {
 	moved bool // after a failed sync: this group already stands on fresh pages
 }
 
-// Sync writes everything appended so far and makes it durable; only then is it visible to readers. After an error the
-// records are kept and tried again at the next Sync.
-func (r *Ring) Sync() error {
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	for range maxRounds {
-		if err := r.drain(); err != nil {
-			r.mu.Lock()
-			r.status.Err = err.Error()
-			r.mu.Unlock()
-			return err
-		}
-		if !r.makeRoom() {
-			break
-		}
-	}
-	return nil
+// writer puts what is queued into the open segment. Ring.writing is held in all that it does.
+type writer struct {
+	r     *Ring
+	open  *openSegment
+	buf   []byte
+	ended map[call.ID]struct{} // released since the index was last told
 }
 
-// maxRounds bounds how often one Sync writes what making room has added.
-const maxRounds = 8
-
 // drain writes the queue.
-func (r *Ring) drain() error {
-	r.mu.Lock()
-	items := r.queue
-	r.queue = nil
-	r.mu.Unlock()
+func (w *writer) drain() error {
+	w.r.mu.Lock()
+	items := w.r.queue.take()
+	w.r.mu.Unlock()
 	for len(items) > 0 {
-		n, err := r.writeGroup(items)
+		n, err := w.writeGroup(items)
 		items = items[n:]
 		if err != nil {
-			r.mu.Lock()
-			r.queue = append(items, r.queue...)
-			r.mu.Unlock()
+			w.r.mu.Lock()
+			w.r.queue.putBack(items)
+			w.r.mu.Unlock()
 			return err
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.status.Err = ""
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	w.r.status.Err = ""
 	return nil
 }
 
 // writeGroup writes as many of the items as go into the open segment, makes them durable and visible, and says how many
 // they were. Where none fits it closes the segment.
-func (r *Ring) writeGroup(items []*item) (int, error) {
-	if r.open == nil {
-		if err := r.openNext(); err != nil {
+func (w *writer) writeGroup(items []*item) (int, error) {
+	if w.open == nil {
+		if err := w.openNext(); err != nil {
 			return 0, err
 		}
 	}
-	o := r.open
+	o := w.open
 	group := items
 	if o.state {
-		group = append([]*item{r.stateNote()}, items...)
+		group = append([]*item{w.stateNote()}, items...)
 	}
-	offsets := r.lay(o, group)
+	offsets := w.lay(o, group)
 	if len(offsets) == 0 {
-		r.closeSegment()
+		w.closeSegment()
 		return 0, nil
 	}
-	if err := r.write(o); err != nil {
-		return 0, fmt.Errorf("write %d records to segment %d of ring %s: %w", len(offsets), o.seg.number, r.opts.Dir, err)
+	if err := w.write(o); err != nil {
+		return 0, fmt.Errorf("write %d records to segment %d of ring %s: %w", len(offsets), o.seg.number, w.r.disk.dir, err)
 	}
-	r.commit(o, group, offsets)
+	w.commit(o, group, offsets)
 	n := len(offsets)
 	if o.state {
 		o.state = false
@@ -96,9 +77,9 @@ func (r *Ring) writeGroup(items []*item) (int, error) {
 	return n, nil
 }
 
-// lay encodes the items that fit into r.buf, as they will stand from o.pos, and gives their offsets.
-func (r *Ring) lay(o *openSegment, items []*item) []uint32 {
-	r.buf = r.buf[:0]
+// lay encodes the items that fit into w.buf, as they will stand from o.pos, and gives their offsets.
+func (w *writer) lay(o *openSegment, items []*item) []uint32 {
+	w.buf = w.buf[:0]
 	var offsets []uint32
 	calls, small, refs := len(o.dir.calls), len(o.dir.small), len(o.dir.refs)
 	seen := make(map[call.ID]bool)
@@ -114,27 +95,27 @@ func (r *Ring) lay(o *openSegment, items []*item) []uint32 {
 				refs += max(1, len(it.note.Where))
 			}
 		}
-		at := int(o.pos) + len(r.buf)
-		if align(at+int(it.frameSize()), pageSize)+dirSize(calls, small, refs) > int(r.opts.SegmentBytes) {
+		at := int(o.pos) + len(w.buf)
+		if align(at+int(it.frameSize()), pageSize)+dirSize(calls, small, refs) > int(w.r.disk.size) {
 			break
 		}
 		offsets = append(offsets, uint32(at))
-		r.buf = appendFrame(r.buf, r.epoch, frame{
+		w.buf = appendFrame(w.buf, w.r.disk.epoch, frame{
 			kind: it.Kind, call: it.Call, number: it.Number, generation: o.seg.generation, offset: uint32(at),
 			group: o.pos / pageSize, data: it.Data,
 		})
 	}
-	r.buf = append(r.buf, make([]byte, align(len(r.buf), pageSize)-len(r.buf))...)
+	w.buf = append(w.buf, make([]byte, align(len(w.buf), pageSize)-len(w.buf))...)
 	return offsets
 }
 
-// write puts r.buf on the card. After a failure nothing is known of the pages, though the system calls them clean: the
+// write puts w.buf on the card. After a failure nothing is known of the pages, though the system calls them clean: the
 // same records go to fresh pages, once; while that fails too they are written there again and again, so that a dying
 // card does not use up the ring. None of these pages holds anything that was reported as synced.
-func (r *Ring) write(o *openSegment) error {
+func (w *writer) write(o *openSegment) error {
 	err := func() error {
 		if o.head {
-			head := segmentHead{epoch: r.epoch, number: o.seg.number, generation: o.seg.generation, size: uint32(r.opts.SegmentBytes)}
+			head := segmentHead{epoch: w.r.disk.epoch, number: o.seg.number, generation: o.seg.generation, size: uint32(w.r.disk.size)}
 			if _, err := o.file.WriteAt(head.page(), 0); err != nil {
 				return err
 			}
@@ -145,7 +126,7 @@ func (r *Ring) write(o *openSegment) error {
 			}
 			o.head = false
 		}
-		if _, err := o.file.WriteAt(r.buf, int64(o.pos)); err != nil {
+		if _, err := o.file.WriteAt(w.buf, int64(o.pos)); err != nil {
 			return err
 		}
 		return o.file.Sync()
@@ -156,62 +137,50 @@ func (r *Ring) write(o *openSegment) error {
 	}
 	if !o.moved {
 		o.moved = true
-		o.pos += uint32(len(r.buf))
-		r.setSpare()
+		o.pos += uint32(len(w.buf))
+		w.setSpare()
 	}
 	return err
 }
 
 // commit makes synced items visible.
-func (r *Ring) commit(o *openSegment, items []*item, offsets []uint32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+func (w *writer) commit(o *openSegment, items []*item, offsets []uint32) {
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
 	for i, at := range offsets {
 		it := items[i]
 		here := place{seg: o.seg, offset: at, length: uint32(len(it.Data))}
 		switch {
 		case it.note != nil:
 			o.dir.small = append(o.dir.small, it.note.row(at, len(it.Data)))
-			r.table.applyNote(*it.note, o.seg)
+			w.r.table.applyNote(*it.note, o.seg)
 			switch {
 			case it.note.Op.releases():
-				r.ended[*it.note.Call] = struct{}{}
+				w.ended[*it.note.Call] = struct{}{}
 			case it.note.Op == opCarried:
-				r.carriedAll(*it.note)
+				w.r.space.carriedAll(*it.note)
 			}
 		case it.entry != nil:
 			row := entryRow(it.entry, at, len(it.Data))
 			o.dir.small = append(o.dir.small, row)
-			r.table.addEntry(it.entry.Number, here, row.manifestOf())
-			if it.entry.Number == r.table.last {
-				r.table.lastJWS = it.Data
+			w.r.table.addEntry(it.entry.Number, here, row.manifestOf())
+			if it.entry.Number == w.r.table.last {
+				w.r.table.lastJWS = it.Data
 			}
 		default:
 			ended := it.Kind == call.KindEnd
 			o.dir.addCall(it.Call, it.Number, at, len(it.Data), ended)
-			r.table.addRun(o.seg, callRow{
+			w.r.table.addRun(o.seg, callRow{
 				call: it.Call, first: it.Number, count: 1, bytes: uint64(len(it.Data)), firstOffset: at, lastOffset: at, ended: ended,
 			})
 		}
-		r.done(it)
+		w.r.queue.done(it)
 	}
 	o.dir.refs = o.seg.refs
-	o.pos += uint32(len(r.buf))
+	o.pos += uint32(len(w.buf))
 	o.seg.end = o.pos
-	r.spare = o.spare(r.opts.SegmentBytes)
-	r.status.LastSync = r.opts.Now()
-}
-
-// done takes an item off the queue's account.
-func (r *Ring) done(it *item) {
-	if it.note != nil && it.note.Op == opState {
-		return // never queued
-	}
-	r.queued -= int64(len(it.Data))
-	r.cost -= it.cost()
-	if r.cost == 0 {
-		r.largest = 0
-	}
+	w.r.space.spare = o.spare(w.r.disk.size)
+	w.r.status.LastSync = w.r.opts.Now()
 }
 
 func entryRow(e *call.Entry, offset uint32, length int) smallRow {
@@ -234,151 +203,83 @@ func (o *openSegment) spare(size int64) int64 {
 	return max(0, size-int64(o.pos)-int64(o.dir.size())-2*pageSize)
 }
 
-func (r *Ring) setSpare() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.spare = 0
-	if r.open != nil {
-		r.spare = r.open.spare(r.opts.SegmentBytes)
+func (w *writer) setSpare() {
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	w.r.space.spare = 0
+	if w.open != nil {
+		w.r.space.spare = w.open.spare(w.r.disk.size)
 	}
 }
 
 // stateNote repeats where the ledger stands, so that the release of its entries does not lose it.
-func (r *Ring) stateNote() *item {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return noteItem(note{Op: opState, Last: r.table.last, JWS: r.table.lastJWS, Upto: r.table.accepted})
+func (w *writer) stateNote() *item {
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	return noteItem(note{Op: opState, Last: w.r.table.last, JWS: w.r.table.lastJWS, Upto: w.r.table.accepted})
 }
 
 // closeSegment writes the directory. If that fails, the segment stays without and is scanned when the ring is opened.
-func (r *Ring) closeSegment() {
-	o := r.open
-	pages := o.dir.pages(r.epoch, o.seg.number, o.seg.generation, o.seg.end)
-	_, err := o.file.WriteAt(pages, r.opts.SegmentBytes-int64(len(pages)))
+func (w *writer) closeSegment() {
+	o := w.open
+	pages := o.dir.pages(w.r.disk.epoch, o.seg.number, o.seg.generation, o.seg.end)
+	_, err := o.file.WriteAt(pages, w.r.disk.size-int64(len(pages)))
 	if err == nil {
 		err = o.file.Sync()
 	}
 	if err != nil {
-		r.log.Warn("a segment is closed without its directory", "segment", o.seg.number, "error", err)
+		w.r.log.Warn("a segment is closed without its directory", "segment", o.seg.number, "error", err)
 	}
 	if cerr := o.file.Close(); cerr != nil && err == nil {
-		r.log.Warn("close segment", "segment", o.seg.number, "error", cerr)
+		w.r.log.Warn("close segment", "segment", o.seg.number, "error", cerr)
 	}
-	r.mu.Lock()
-	r.open = nil
-	r.spare = 0
-	r.closed = append(r.closed, o.seg)
-	r.mu.Unlock()
+	w.r.mu.Lock()
+	w.open = nil
+	w.r.space.spare = 0
+	w.r.space.closed = append(w.r.space.closed, o.seg)
+	w.r.mu.Unlock()
 	if err == nil {
-		r.tellIndex(o.seg, &o.dir)
+		w.tellIndex(o.seg, &o.dir)
 	}
 }
 
 // openNext begins the next segment: one never used, while there are any, else the free one that was written longest
 // ago.
-func (r *Ring) openNext() error {
+func (w *writer) openNext() error {
 	var growth error
 	for {
-		r.mu.Lock()
-		s := r.pick(growth == nil)
-		r.generation++ // never given twice, whatever comes of it
-		generation := r.generation
-		r.mu.Unlock()
+		w.r.mu.Lock()
+		s := w.r.space.pick(growth == nil)
+		w.r.space.generation++ // never given twice, whatever comes of it
+		generation := w.r.space.generation
+		w.r.mu.Unlock()
 		switch {
 		case s == nil && growth != nil:
 			return growth
 		case s == nil:
-			return fmt.Errorf("open the next segment of ring %s: %w", r.opts.Dir, ErrFull)
+			return fmt.Errorf("open the next segment of ring %s: %w", w.r.disk.dir, ErrFull)
 		}
-		o, err := r.prepare(s, generation)
+		o, err := w.r.disk.prepare(s, generation)
 		if err == nil {
-			r.begin(o, generation)
+			w.r.mu.Lock()
+			defer w.r.mu.Unlock()
+			w.open = o
+			w.r.space.opened(s, generation)
+			w.r.space.spare = o.spare(w.r.disk.size)
 			return nil
 		}
 		if s.generation == 0 {
 			growth = err
-			r.mu.Lock()
-			r.noRoom = true
-			r.survey()
-			r.mu.Unlock()
+			w.r.mu.Lock()
+			w.r.space.noRoom = true
+			w.r.space.survey()
+			w.r.mu.Unlock()
 			continue
 		}
-		r.log.Error("a segment cannot be opened and is left out", "segment", s.number, "error", err)
-		r.mu.Lock()
+		w.r.log.Error("a segment cannot be opened and is left out", "segment", s.number, "error", err)
+		w.r.mu.Lock()
 		s.broken = true
-		r.survey()
-		r.mu.Unlock()
+		w.r.space.survey()
+		w.r.mu.Unlock()
 	}
-}
-
-// pick chooses the segment to write next; nil: there is none.
-func (r *Ring) pick(grow bool) *segment {
-	if grow {
-		for _, s := range r.segments {
-			if s.generation == 0 && !s.broken {
-				return s
-			}
-		}
-	}
-	for _, s := range r.closed {
-		if s.free {
-			return s
-		}
-	}
-	return nil
-}
-
-// prepare opens the segment's file, and makes it where it is used for the first time.
-func (r *Ring) prepare(s *segment, generation uint32) (*openSegment, error) {
-	o := &openSegment{seg: s, pos: pageSize, head: s.generation != 0, state: true}
-	name := r.path(s.number)
-	if s.generation == 0 {
-		head := segmentHead{epoch: r.epoch, number: s.number, generation: generation, size: uint32(r.opts.SegmentBytes)}
-		if err := publish(r.fs, name, func(f File) error { return fill(f, head) }); err != nil {
-			hint := ""
-			if errors.Is(err, syscall.ENOSPC) {
-				hint = ": free room on that file system, or make the ring smaller"
-			} else if errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission) {
-				hint = ": the folder must be writable for the recorder's user"
-			}
-			return nil, fmt.Errorf("make segment file %s (%s): %w%s", name, mebibytes(r.opts.SegmentBytes), err, hint)
-		}
-	}
-	f, err := r.fs.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("open segment: %w", err)
-	}
-	o.file = f
-	return o, nil
-}
-
-// fill writes all blocks of a new segment, so that no later write changes anything but data.
-func fill(f File, head segmentHead) error {
-	if err := f.Allocate(int64(head.size)); err != nil {
-		return err
-	}
-	zeros := make([]byte, min(int64(head.size), windowSize))
-	for at := int64(0); at < int64(head.size); at += int64(len(zeros)) {
-		n := min(int64(len(zeros)), int64(head.size)-at)
-		if _, err := f.WriteAt(zeros[:n], at); err != nil {
-			return err
-		}
-	}
-	_, err := f.WriteAt(head.page(), 0)
-	return err
-}
-
-// begin makes the prepared segment the open one.
-func (r *Ring) begin(o *openSegment, generation uint32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := o.seg
-	if s.generation == 0 {
-		r.noRoom = false
-	}
-	r.closed = slices.DeleteFunc(r.closed, func(c *segment) bool { return c == s })
-	s.generation, s.end, s.refs, s.free = generation, pageSize, nil, false
-	r.open = o
-	r.spare = o.spare(r.opts.SegmentBytes)
-	r.survey()
 }
