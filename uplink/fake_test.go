@@ -34,8 +34,9 @@ var errLink = errors.New("link is cut")
 
 // world is a store, headquarters, and what happened between them, in order.
 type world struct {
-	t   *testing.T
-	key ed25519.PrivateKey
+	t      *testing.T
+	key    ed25519.PrivateKey
+	uplink *uplink.Uplink // set by run
 
 	mu      sync.Mutex
 	calls   []call.Stored
@@ -113,6 +114,34 @@ func (w *world) expect(want ...string) {
 func (w *world) stored(id call.ID) *call.Stored {
 	i := slices.IndexFunc(w.calls, func(c call.Stored) bool { return c.Header.Call == id })
 	return &w.calls[i]
+}
+
+// set changes the world while an uplink runs in it.
+func (w *world) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
+// look gives a call as the store has it.
+func (w *world) look(id call.ID) call.Stored {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return *w.stored(id)
+}
+
+// left is the number of entries without a receipt.
+func (w *world) left() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.entries)
+}
+
+// hook reads a link's hook, which a test may change at any time.
+func hook[T any](w *world, h *T) T {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return *h
 }
 
 // The store.
@@ -222,8 +251,8 @@ func (l *link) Status(_ context.Context, s wire.Status) error {
 	if s.Device != device || s.Online && s.Waiting.Link != l.via {
 		l.t.Errorf("status %+v over %s", s, l.via)
 	}
-	if l.onStatus != nil {
-		if err := l.onStatus(s); err != nil {
+	if do := hook(l.world, &l.onStatus); do != nil {
+		if err := do(s); err != nil {
 			l.say("no answer from %s", l.via)
 			return err
 		}
@@ -242,8 +271,8 @@ func (l *link) Have(_ context.Context, q wire.HaveQuestion) (wire.HaveAnswer, er
 		l.t.Errorf("asked for epoch %s", q.Epoch)
 	}
 	l.say("have %d", len(q.Calls))
-	if l.onHave != nil {
-		if err := l.onHave(q); err != nil {
+	if do := hook(l.world, &l.onHave); do != nil {
+		if err := do(q); err != nil {
 			return a, err
 		}
 	}
@@ -261,8 +290,8 @@ func (l *link) Have(_ context.Context, q wire.HaveQuestion) (wire.HaveAnswer, er
 func (l *link) Entries(_ context.Context, b wire.EntryBatch) (string, error) {
 	first, last := number(b.Entries[0]), number(b.Entries[len(b.Entries)-1])
 	l.say("entries %d-%d", first, last)
-	if l.onEntries != nil {
-		if jws, err := l.onEntries(); err != nil || jws != "" {
+	if do := hook(l.world, &l.onEntries); do != nil {
+		if jws, err := do(); err != nil || jws != "" {
 			return jws, err
 		}
 	}
@@ -276,8 +305,8 @@ func number(entry string) (n uint64) {
 
 func (l *link) Deliver(ctx context.Context, f uplink.File) (string, error) {
 	l.say("%s over %s", name(f.Call), l.via)
-	if l.onDeliver != nil {
-		if jws, err := l.onDeliver(ctx, f); err != nil || jws != "" {
+	if do := hook(l.world, &l.onDeliver); do != nil {
+		if jws, err := do(ctx, f); err != nil || jws != "" {
 			return jws, err
 		}
 	}
@@ -315,6 +344,7 @@ func (w *world) run(links ...*link) (*uplink.Uplink, func()) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.uplink = u
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- u.Run(ctx) }()

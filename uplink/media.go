@@ -111,7 +111,9 @@ func (s *session) deliver(ctx context.Context, c call.Stored) error {
 	case t.local() != nil:
 		s.later(id, 0, t.local())
 	case errors.As(err, &refused):
-		s.park(c, refused.Reason)
+		if err := s.park(ctx, c, refused.Reason); err != nil {
+			return err
+		}
 	case errors.As(err, &later):
 		s.unasked[id] = true // it may have arrived all the same
 		s.later(id, later.After, err)
@@ -128,13 +130,19 @@ func (s *session) deliver(ctx context.Context, c call.Stored) error {
 	return nil
 }
 
-func (s *session) park(c call.Stored, reason string) {
+// park sets a refused call aside, unless it is the recorder that is refused (its certificate, its place at
+// headquarters): then a whole backlog would be parked for a mistake that somebody will mend.
+func (s *session) park(ctx context.Context, c call.Stored, reason string) error {
 	id := c.Header.Call
+	if err := s.transport.Status(ctx, s.status()); err != nil {
+		return fmt.Errorf("call %s was refused (%s), and then the status: %w", id, reason, err)
+	}
 	if err := s.store.Park(id, reason); err != nil {
 		s.later(id, 0, fmt.Errorf("park: %w", err))
-		return
+		return nil
 	}
 	s.cfg.Observer.Parked(id, reason)
+	return nil
 }
 
 // reached is how far a call has ever got.

@@ -59,8 +59,8 @@ func (s *session) sendBatch(ctx context.Context, batch []call.SignedEntry) error
 	}
 	if err != nil {
 		var busy *BusyError
-		if errors.As(err, &busy) {
-			s.putOffEntries(err) // should headquarters never take them, media has to go all the same
+		if s.entriesCut++; errors.As(err, &busy) || s.entriesCut >= maxBarren {
+			s.putOffEntries(err) // should they never get through, media has to go all the same
 		}
 		return fmt.Errorf("send entries: %w", err)
 	}
@@ -78,6 +78,7 @@ func (s *session) sendBatch(ctx context.Context, batch []call.SignedEntry) error
 		return nil
 	}
 	s.entries.reset()
+	s.entriesCut = 0
 	s.worked = true
 	return nil
 }

@@ -50,7 +50,7 @@ func TestReceiptsThatLie(t *testing.T) {
 				u, stop := w.run(l)
 				time.Sleep(time.Hour)
 				synctest.Wait()
-				if !w.stored(good).Receipt || w.stored(bad).Receipt || w.stored(bad).Parked != "" {
+				if !w.look(good).Receipt || w.look(bad).Receipt || w.look(bad).Parked != "" {
 					t.Error("a receipt that does not match was accepted, or blocked another call")
 				}
 				if n := u.Snapshot().BadReceipts; n < 15 || n > 34 {
@@ -66,6 +66,7 @@ func TestEntriesThatAreNotReceipted(t *testing.T) {
 	tests := map[string]func(w *world) (string, error){
 		"refused": func(*world) (string, error) { return "", &uplink.RefusedError{Reason: "400"} },
 		"busy":    func(*world) (string, error) { return "", &uplink.BusyError{Err: errors.New("500")} },
+		"cut":     func(*world) (string, error) { return "", errLink },
 		"another epoch": func(w *world) (string, error) {
 			return w.sign(call.Receipt{Device: device, Epoch: 8, First: 1, Last: 2}), nil
 		},
@@ -91,16 +92,16 @@ func TestEntriesThatAreNotReceipted(t *testing.T) {
 				_, stop := w.run(l)
 				time.Sleep(time.Hour)
 				synctest.Wait()
-				if !w.stored(id).Receipt {
+				if !w.look(id).Receipt {
 					t.Error("entries that were not taken blocked the media")
 				}
-				if len(w.entries) != 2 {
+				if w.left() != 2 {
 					t.Error("entries were released")
 				}
-				l.onEntries = nil
+				w.set(func() { l.onEntries = nil })
 				time.Sleep(6 * time.Minute)
 				synctest.Wait()
-				if len(w.entries) != 0 {
+				if w.left() != 0 {
 					t.Error("entries were not tried again")
 				}
 				stop()
@@ -146,8 +147,8 @@ func TestManyEntries(t *testing.T) {
 			t.Errorf("%d things happened", n)
 		}
 		stop()
-		if len(w.entries) != 0 {
-			t.Errorf("%d entries left", len(w.entries))
+		if w.left() != 0 {
+			t.Errorf("%d entries left", w.left())
 		}
 	})
 }
@@ -215,7 +216,7 @@ func TestHaveIsNotNeeded(t *testing.T) {
 			l.onHave = func(wire.HaveQuestion) error { return err }
 			_, stop := w.run(l)
 			synctest.Wait()
-			if !w.stored(id).Receipt {
+			if !w.look(id).Receipt {
 				t.Error("not delivered")
 			}
 			stop()

@@ -167,12 +167,13 @@ type Uplink struct {
 	snap Snapshot
 
 	// Of Run's goroutine:
-	unasked map[call.ID]bool   // headquarters may have them, and has not been asked yet
-	begun   bool               // unasked was filled
-	horizon uint64             // calls with a higher number are new
-	retries map[call.ID]*retry // calls that have to wait
-	entries retry
-	reached map[call.ID]reached
+	unasked    map[call.ID]bool   // headquarters may have them, and has not been asked yet
+	begun      bool               // unasked was filled
+	horizon    uint64             // calls with a higher number are new
+	retries    map[call.ID]*retry // calls that have to wait
+	reached    map[call.ID]reached
+	entries    retry
+	entriesCut int // how often in a row the link failed while entries were sent
 }
 
 // New gives an Uplink that delivers from the store over the transports, the first choice first.

@@ -3,7 +3,9 @@ package uplink_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,9 +25,8 @@ func TestOrder(t *testing.T) {
 		w.stored(inProgress).Ended, w.stored(inProgress).Manifest = false, nil
 		w.status.State = call.StateIdle
 		l := w.link("https")
-		var u *uplink.Uplink
 		l.onDeliver = func(_ context.Context, f uplink.File) (string, error) {
-			if s := u.Snapshot(); s.Link != "https" || s.Call != f.Call || s.Size != f.Size {
+			if s := w.uplink.Snapshot(); s.Link != "https" || s.Call != f.Call || s.Size != f.Size {
 				t.Errorf("snapshot during a transfer: %+v", s)
 			}
 			if f.Call[15] == 5 {
@@ -103,9 +104,10 @@ func TestBackOff(t *testing.T) {
 		w := newWorld(t)
 		l := w.link("https")
 		var attempts []time.Time
-		fail := true
+		var well atomic.Bool
 		l.onStatus = func(s wire.Status) error {
-			if attempts = append(attempts, time.Now()); fail && s.Online {
+			w.set(func() { attempts = append(attempts, time.Now()) })
+			if !well.Load() && s.Online {
 				return errLink
 			}
 			return nil
@@ -113,16 +115,18 @@ func TestBackOff(t *testing.T) {
 		_, stop := w.run(l)
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		for i := range len(attempts) - 1 {
-			wait, most := attempts[i+1].Sub(attempts[i]), min(time.Second<<i, 5*time.Minute)
+		var made []time.Time
+		w.set(func() { made = slices.Clone(attempts) })
+		for i := range len(made) - 1 {
+			wait, most := made[i+1].Sub(made[i]), min(time.Second<<i, 5*time.Minute)
 			if wait > most || wait < most/2 {
 				t.Errorf("wait %d is %v, want up to %v and at least half of that", i, wait, most)
 			}
 		}
-		if n := len(attempts); n < 18 || n > 34 {
+		if n := len(made); n < 18 || n > 34 {
 			t.Errorf("%d attempts in an hour", n)
 		}
-		fail = false
+		well.Store(true)
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		w.happened()
@@ -160,9 +164,9 @@ func TestFailover(t *testing.T) {
 		w := newWorld(t)
 		w.addCall()
 		first, second := w.link("https"), w.link("mqtt")
-		down := true
+		var up atomic.Bool
 		first.onStatus = func(s wire.Status) error {
-			if down && s.Online {
+			if !up.Load() && s.Online {
 				return errLink
 			}
 			return nil
@@ -170,7 +174,7 @@ func TestFailover(t *testing.T) {
 		_, stop := w.run(first, second)
 		synctest.Wait()
 		w.expect("no answer from https", "close https", "status ", "connected mqtt", "have 1", "entries 1-2", "call 1 over mqtt", "delivered call 1")
-		down = false
+		up.Store(true)
 		time.Sleep(59 * time.Minute)
 		w.happened()
 		time.Sleep(2 * time.Minute) // back to the first choice
@@ -240,8 +244,42 @@ func TestRefused(t *testing.T) {
 		_, stop := w.run(l)
 		synctest.Wait()
 		w.expect("status ", "connected https", "have 2", "entries 1-4",
-			"call 3 over https", "parked call 3: 403 Forbidden", "call 1 over https", "delivered call 1")
+			"call 3 over https", "status ", "parked call 3: 403 Forbidden", "call 1 over https", "delivered call 1")
 		stop()
+	})
+}
+
+// TestRecorderRefused has a headquarters that knows the recorder no more: no call is parked for that.
+func TestRecorderRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.addCall()
+		l := w.link("https")
+		var unknown atomic.Bool
+		first := true
+		l.onStatus = func(s wire.Status) error {
+			if unknown.Load() && s.Online {
+				return errors.New("403 Forbidden")
+			}
+			return nil
+		}
+		l.onDeliver = func(context.Context, uplink.File) (string, error) {
+			if first {
+				first = false
+				unknown.Store(true)
+				return "", &uplink.RefusedError{Reason: "403 Forbidden"}
+			}
+			return "", nil
+		}
+		_, stop := w.run(l)
+		time.Sleep(time.Hour)
+		unknown.Store(false)
+		time.Sleep(6 * time.Minute)
+		stop()
+		log := strings.Join(w.happened(), ", ")
+		if strings.Contains(log, "parked") || strings.Count(log, "call 1 over https") != 2 {
+			t.Errorf("want the call tried again when the recorder is known again, and not before: %s", log)
+		}
 	})
 }
 
