@@ -47,8 +47,8 @@ func device(t *testing.T, a *Authority) (tls.Certificate, call.DeviceID) {
 func shake(t *testing.T, server, client *tls.Config) error {
 	t.Helper()
 	s, c := net.Pipe()
-	defer s.Close() //nolint:errcheck // a pipe
-	defer c.Close() //nolint:errcheck // a pipe
+	defer s.Close()
+	defer c.Close()
 	failed := make(chan error, 1)
 	go func() {
 		// Reads on, since in TLS 1.3 the server's refusal of a certificate comes after the handshake.

@@ -35,7 +35,7 @@ func read(t *testing.T, s *Store, id call.ID) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	b, err := io.ReadAll(f)
 	if err != nil {
 		t.Fatal(err)

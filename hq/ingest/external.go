@@ -15,8 +15,7 @@ import (
 	"github.com/linekeeper/linekeeper/wire"
 )
 
-// External is a broker of someone else, such as Mosquitto or EMQX, by which recorders reach headquarters. Headquarters
-// is an ordinary subscriber there, to $file-async/# and linekeeper/+/+, and needs the right to publish to
+// External is a broker of someone else, by which recorders reach headquarters. Headquarters is an ordinary subscriber there, to $file-async/# and linekeeper/+/+, and needs the right to publish to
 // $file-response/+, linekeeper/+/receipt and linekeeper/+/had. One headquarters at a time may use a client ID.
 type External struct {
 	URL                string // tls://host:8883, tcp://host:1883
@@ -34,7 +33,7 @@ const (
 )
 
 // maxQueued bounds the messages that have come and are not done. A broker bounds them as well, to fewer by default
-// (Mosquitto: max_inflight_messages 20).
+// (Debian's: max_inflight_messages 20).
 const maxQueued = 4096
 
 // Attach receives from an external broker until ctx ends. While the broker is away it tries again and says so in the

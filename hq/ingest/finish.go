@@ -168,7 +168,7 @@ func inspect(path string) (i inspected, err error) {
 	if err != nil {
 		return i, err
 	}
-	defer f.Close() //nolint:errcheck // only read, and synced
+	defer f.Close()
 	if err := f.Sync(); err != nil {
 		return i, noRoom(err)
 	}
@@ -225,7 +225,21 @@ func (in *Ingest) entries(ctx context.Context, device call.DeviceID, via string,
 		}
 		return "", err
 	}
+	in.compare(ctx, entries)
 	return in.signEntries(device, first.Epoch, first.Number, last.Number)
+}
+
+// compare looks for manifests of calls whose files came before them and are not what they speak of. The entry is kept
+// all the same: it is what the recorder has signed.
+func (in *Ingest) compare(ctx context.Context, entries []call.SignedEntry) {
+	for _, e := range entries {
+		if e.Type != call.EntryEnd {
+			continue
+		}
+		if c, err := in.cfg.Library.Call(ctx, *e.Call); err == nil && c.SHA256 != e.Manifest.SHA256 {
+			in.cfg.Log.Error("a manifest is not of the call file that is here", "device", e.Device, "call", c.ID, "entry", e.Number)
+		}
+	}
 }
 
 func (in *Ingest) signEntries(device call.DeviceID, epoch call.Epoch, first, last uint64) (string, error) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/hq"
@@ -107,8 +108,14 @@ func (in *Ingest) receipt(ctx context.Context, device call.DeviceID, text string
 	return in.cfg.Library.Receipt(ctx, id)
 }
 
-// readMessage reads a request's body, bounded before and after decompression.
+// messageTime is how long a message may take to come in: the largest over 9.6 kbit/s.
+const messageTime = 10 * time.Minute
+
+// readMessage reads a request's body, bounded in time, and in size before and after decompression.
 func readMessage(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(messageTime)); err != nil {
+		return nil, err
+	}
 	var body io.Reader = http.MaxBytesReader(w, r.Body, maxMessage)
 	switch encoding := r.Header.Get("Content-Encoding"); encoding {
 	case "", "identity":

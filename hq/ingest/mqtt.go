@@ -146,7 +146,7 @@ func (in *Ingest) already(ctx context.Context, out Publisher, file wire.FileID) 
 
 // fin brings a transfer to its receipt.
 func (in *Ingest) fin(ctx context.Context, out Publisher, c wire.FileCommand) error {
-	path, err := in.transfers.assemble(c.File, c.Size)
+	path, err := in.transfers.assemble(c.File, c.Size, in.cfg.Files.Room)
 	if errors.Is(err, errIncomplete) {
 		// Also the answer to a fin that is sent again after all was cleared away.
 		if done, err := in.already(ctx, out, c.File); done || err != nil {

@@ -137,7 +137,7 @@ func (t *transfers) holds(file wire.FileID, e extent, data []byte) (bool, error)
 	if err != nil {
 		return false, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	b := make([]byte, e.length)
 	if _, err := f.ReadAt(b, e.at); err != nil {
 		return false, err
@@ -190,7 +190,7 @@ func (t *transfers) load(file wire.FileID) (*transfer, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	have, err = readLog(f, t.most)
 	if err != nil {
 		return nil, fmt.Errorf("read spool of %s: %w", file, err)
@@ -265,8 +265,8 @@ func (t *transfers) forget(name string) {
 }
 
 // assemble puts a file of the given size together and gives its path; errIncomplete where segments are missing. Only
-// segments that adjoin each other count: overlaps fill no gaps.
-func (t *transfers) assemble(file wire.FileID, size int64) (path string, err error) {
+// segments that adjoin each other count: overlaps fill no gaps. Room says whether the disk has room for it.
+func (t *transfers) assemble(file wire.FileID, size int64, room func(int64) error) (path string, err error) {
 	defer t.busy.lock(file)()
 	have, err := t.load(file)
 	if err != nil {
@@ -280,11 +280,14 @@ func (t *transfers) assemble(file wire.FileID, size int64) (path string, err err
 		}
 		parts = append(parts, e)
 	}
+	if err := room(size); err != nil {
+		return "", err
+	}
 	log, err := os.Open(t.path(file))
 	if err != nil {
 		return "", err
 	}
-	defer log.Close() //nolint:errcheck // only read
+	defer log.Close()
 	path = filepath.Join(t.dir, file.String()+".lkc")
 	out, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {

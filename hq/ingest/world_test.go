@@ -197,7 +197,7 @@ func (d *device) try(method, path string, body io.Reader, header ...string) (res
 	if err != nil {
 		return response{}, err
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end
+	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	return response{res.StatusCode, res.Header, string(b)}, err
 }
@@ -234,7 +234,7 @@ func (d *device) durable(f file) {
 	}
 	r, err := d.w.files.Open(d.w.t.Context(), f.id)
 	must(d.w.t, err)
-	defer r.Close() //nolint:errcheck // only read
+	defer r.Close()
 	b, err := io.ReadAll(r)
 	must(d.w.t, err)
 	if !bytes.Equal(b, f.bytes) {

@@ -11,8 +11,8 @@
 // each commit (synchronous=FULL). A receipt may be sent then, and not before.
 //
 // A call is put together from what comes in, in any order: its begin entry, its end entry with the manifest, its call
-// file. Nothing that came later makes it forget what came before; the call file's own word stands over the manifest's
-// where they differ, and hq/ingest sees to it that they do not.
+// file. Nothing that came later makes it forget what came before; size and hash are those of the call file once it is
+// here, whatever a manifest says.
 //
 // Errors: hq.ErrNotFound, hq.ErrRefused for what contradicts what is there, hq.ErrNoRoom on a full disk.
 package library

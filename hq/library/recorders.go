@@ -95,7 +95,7 @@ func each(ctx context.Context, db interface {
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close()
 	for rows.Next() {
 		if err := f(rows); err != nil {
 			return err

@@ -217,8 +217,12 @@ func (s *Service) MQTTAddress() net.Addr {
 // whatever else guards them is theirs. It may be called once.
 func (s *Service) Run(ctx context.Context, pages http.Handler) error {
 	group, running := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.serve(running, "the web pages", s.web, s.webTLS, pages) })
-	group.Go(func() error { return s.serve(running, "recorders", s.recorders, s.tls, s.ingest.Handler()) })
+	group.Go(func() error {
+		return s.serve(running, "the web pages", s.web, &http.Server{Handler: pages, TLSConfig: s.webTLS, ReadTimeout: headerTime})
+	})
+	group.Go(func() error {
+		return s.serve(running, "recorders", s.recorders, &http.Server{Handler: s.ingest.Handler(), TLSConfig: s.tls})
+	})
 	group.Go(func() error { s.ingest.Run(running); return nil })
 	if s.mqtt != nil {
 		group.Go(func() error { return s.ingest.ServeBroker(running, s.mqtt, s.tls) })
@@ -232,15 +236,12 @@ func (s *Service) Run(ctx context.Context, pages http.Handler) error {
 }
 
 // serve runs one HTTPS server until ctx ends.
-func (s *Service) serve(ctx context.Context, whom string, l net.Listener, cfg *tls.Config, h http.Handler) error {
-	server := &http.Server{
-		Handler:           s.gate.guard(h),
-		TLSConfig:         cfg.Clone(), // it adds HTTP/2
-		ReadHeaderTimeout: headerTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    ingest.MaxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
-	}
+func (s *Service) serve(ctx context.Context, whom string, l net.Listener, server *http.Server) error {
+	server.Handler = s.gate.guard(server.Handler)
+	server.TLSConfig = server.TLSConfig.Clone() // which it adds HTTP/2 to
+	server.ReadHeaderTimeout, server.IdleTimeout = headerTime, idleTime
+	server.MaxHeaderBytes = ingest.MaxHeaderBytes
+	server.ErrorLog = slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug)
 	failed := make(chan error, 1)
 	go func() { failed <- server.ServeTLS(l, "", "") }()
 	select {
@@ -253,7 +254,9 @@ func (s *Service) serve(ctx context.Context, whom string, l net.Listener, cfg *t
 	if err := server.Shutdown(grace); err != nil {
 		_ = server.Close() // cuts uploads, which recorders take up again
 	}
-	<-failed
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", whom, err)
+	}
 	return nil
 }
 

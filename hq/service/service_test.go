@@ -94,7 +94,7 @@ func request(t *testing.T, c *http.Client, method, url string, body []byte) (int
 	must(t, err)
 	res, err := c.Do(req)
 	must(t, err)
-	defer res.Body.Close() //nolint:errcheck // read to its end
+	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
 	must(t, err)
 	return res.StatusCode, string(b)
@@ -121,7 +121,7 @@ func TestHeadquartersServesAllWaysIn(t *testing.T) {
 	if e := <-events; e.Kind != ingest.EventOnline || e.Device != device {
 		t.Errorf("event %+v", e)
 	}
-	if _, err := client(t, browser(s)).Get(recorders); err == nil { //nolint:bodyclose // there is no answer
+	if _, err := client(t, browser(s)).Get(recorders); err == nil {
 		t.Error("let in without a certificate")
 	}
 	o := paho.NewClientOptions().AddBroker("mqtts://" + s.MQTTAddress().String()).SetClientID(string(device)).SetTLSConfig(id).SetAutoReconnect(false)
@@ -154,7 +154,7 @@ func TestAnUploadDoesNotHoldUpTheStop(t *testing.T) {
 	body, feed := io.Pipe()
 	answered := make(chan error, 1)
 	go func() {
-		req, err := http.NewRequestWithContext(context.Background(), "POST", "https://"+s.WebAddress().String(), body)
+		req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "https://"+s.WebAddress().String(), body)
 		if err == nil {
 			var res *http.Response
 			if res, err = client(t, browser(s)).Do(req); err == nil {
@@ -172,7 +172,7 @@ func TestAnUploadDoesNotHoldUpTheStop(t *testing.T) {
 func TestWhatCannotWorkIsSaid(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	defer taken.Close() //nolint:errcheck // a test's
+	defer taken.Close()
 	busy := taken.Addr().String()
 	for what, tc := range map[string]struct {
 		change func(*Config)
