@@ -22,8 +22,12 @@ packages_of() {
 	esac
 }
 
+native=$(dpkg --print-architecture 2>/dev/null || true)
+
+# installed PACKAGE[:ARCHITECTURE] says whether it is there, for this machine's architecture where none is named.
 installed() {
-	dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q '^install ok installed$'
+	case $1 in *:*) wanted=${1#*:} ;; *) wanted=$native ;; esac
+	dpkg-query -W -f='${db:Status-Status} ${Architecture}\n' "${1%:*}" 2>/dev/null | grep -qE "^installed ($wanted|all)\$"
 }
 
 # go.mod names the version; an older Go cannot build it, and no package of Debian 12 is new enough.

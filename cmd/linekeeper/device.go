@@ -32,17 +32,18 @@ type device struct {
 // openDevice opens the ring, closes what a crash left open, and makes the lines.
 func openDevice(cfg config, id identity, clock recorder.Clock, observer recorder.Observer, log *slog.Logger) (*device, error) {
 	d := &device{cfg: cfg, id: id}
-	var book *ledger.Ledger
 	ring, found, err := buffer.Open(buffer.Options{
 		Dir:          cfg.ringDir(),
 		Index:        cfg.indexFile(),
 		SizeBytes:    int64(cfg.Ring.Size),
 		SyncInterval: time.Duration(cfg.Ring.SyncInterval),
 		WhenFull:     buffer.Policy(cfg.Ring.WhenFull),
-		GiveUp:       func(c call.Stored) error { return d.bury(book, clock, c) },
-		Header:       seal.ParseHeader,
-		Entry:        ledger.Parse,
-		Log:          log,
+		GiveUp: func(c call.Stored) error {
+			return d.recorder.Bury(c.Header.Call, c.Header.Line, call.EndedRingFull)
+		},
+		Header: seal.ParseHeader,
+		Entry:  ledger.Parse,
+		Log:    log,
 	})
 	if err != nil {
 		return nil, err
@@ -53,10 +54,9 @@ func openDevice(cfg config, id identity, clock recorder.Clock, observer recorder
 	if state.JWS != nil {
 		next.Previous = ledger.Hash(state.JWS)
 	}
-	book = ledger.New(next)
 	d.recorder = recorder.New(recorder.Config{
 		Device: id.device, Epoch: state.Epoch, Software: version,
-		Ledger: book, Ring: ring, Seal: beginFile, Clock: clock, Observer: observer, Log: log,
+		Ledger: ledger.New(next), Ring: ring, Seal: beginFile, Clock: clock, Observer: observer, Log: log,
 	})
 	if err := d.begin(state, found, log); err != nil {
 		return nil, errors.Join(err, ring.Close())
@@ -72,6 +72,11 @@ func (d *device) begin(state buffer.State, found buffer.Recovered, log *slog.Log
 		}
 	}
 	reportRecovery(found, log)
+	for _, e := range found.Announced {
+		if err := d.recorder.Bury(*e.Call, e.Line, call.EndedPowerLost); err != nil {
+			return err
+		}
+	}
 	calls, err := d.ring.Calls()
 	if err != nil {
 		return err
@@ -101,16 +106,6 @@ func (d *device) openStored(id call.ID) (io.ReadCloser, error) {
 		io.Reader
 		io.Closer
 	}{io.NewSectionReader(r, 0, r.Size()), r}, nil
-}
-
-// bury signs a tombstone for a call that the ring gives up.
-func (d *device) bury(book *ledger.Ledger, clock recorder.Clock, c call.Stored) error {
-	id := c.Header.Call
-	_, err := book.Add(call.Entry{Type: call.EntryTombstone, Call: &id, Line: c.Header.Line, Reason: call.EndedRingFull, Anchor: clock.Anchor()},
-		func(number uint64, jws []byte) error {
-			return d.ring.Append(call.Record{Kind: call.KindEntry, Number: uint32(number), Data: jws})
-		})
-	return err
 }
 
 func reportRecovery(found buffer.Recovered, log *slog.Logger) {

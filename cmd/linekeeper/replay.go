@@ -159,7 +159,7 @@ func (r replayOptions) hear(ctx context.Context, d *device, sound *capture.Repla
 	var syncErr error
 	interval := time.Duration(d.cfg.Ring.SyncInterval)
 	err := sound.Run(ctx, func(i int, p pcm.Period) {
-		clock.now = p.Format.Duration(p.Position + int64(p.Frames()))
+		clock.hear(p)
 		d.lines[i].Heard(p)
 		if clock.now >= next && i == len(d.lines)-1 {
 			syncErr = errors.Join(syncErr, d.ring.Sync())
@@ -169,10 +169,19 @@ func (r replayOptions) hear(ctx context.Context, d *device, sound *capture.Repla
 	return errors.Join(err, d.recorder.Stop(), syncErr, d.ring.Sync())
 }
 
-// replayClock tells the time at which the sound would have been heard, if it had begun now.
+// replayClock tells the time at which the sound would have been heard, had it begun when the replay did.
 type replayClock struct {
-	start call.Anchor
-	now   time.Duration
+	start call.Anchor   // of the first frame
+	now   time.Duration // since then
+	begun bool
+}
+
+func (c *replayClock) hear(p pcm.Period) {
+	c.now = p.Format.Duration(p.Position + int64(p.Frames()))
+	if !c.begun {
+		c.begun = true
+		c.start.BootTime = p.At - c.now
+	}
 }
 
 // Anchor implements recorder.Clock.

@@ -143,7 +143,11 @@ func (o observer) Alarm(line, what string) {
 func (o observer) Connected(transport string) { o.log.Info("connected", "via", transport) }
 
 func (o observer) Disconnected(transport string, err error) {
-	o.log.Warn("disconnected", "via", transport, "error", err)
+	level := slog.LevelWarn
+	if errors.Is(err, context.Canceled) {
+		level = slog.LevelInfo // we are stopping
+	}
+	o.log.Log(context.Background(), level, "disconnected", "via", transport, "error", err)
 }
 
 func (o observer) Delivered(id call.ID) { o.log.Info("delivered", "call", id) }
