@@ -332,9 +332,9 @@ func (m *model) after() {
 }
 
 // TestEveryCutAndFault lets each call that changes the card fail, and be the one in which power goes. Ordinarily that is
-// each seventh call of one scenario; LINEKEEPER_FAULT_SEEDS=n takes every call of n scenarios.
+// each thirteenth call of one scenario; LINEKEEPER_FAULT_SEEDS=n takes every call of n scenarios.
 func TestEveryCutAndFault(t *testing.T) {
-	stride, seeds := 7, 1
+	stride, seeds := 13, 1
 	if n, err := strconv.Atoi(os.Getenv("LINEKEEPER_FAULT_SEEDS")); err == nil {
 		stride, seeds = 1, n
 	}

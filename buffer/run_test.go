@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -170,6 +172,100 @@ func TestReadersKeepTheirSegments(t *testing.T) {
 	if _, err := f.ReadAt(part, 0); !errors.Is(err, io.EOF) {
 		t.Errorf("a closed reader reads: %v", err)
 	}
+}
+
+// Lines, the sync loop and an uplink at once, while the ring goes round.
+func TestAllAtOnce(t *testing.T) {
+	r, _ := mustOpen(t, memoryOptions(newCard(1)))
+	var ledger sync.Mutex
+	var sent sync.Map // call.ID to *talk, of calls that have ended
+	var lines, rest sync.WaitGroup
+	for range 3 {
+		lines.Go(func() {
+			for range 80 {
+				for r.Status().FreeBytes < testSegment && !t.Failed() { // the uplink makes room
+					runtime.Gosched()
+				}
+				c := &talk{phone: phone{t, r}, id: call.NewID()}
+				err := c.record(call.KindHeader, encode(t, call.Header{Call: c.id}))
+				for range 6 {
+					err = errors.Join(err, c.record(call.KindChunk, noise(1000)))
+				}
+				sent.Store(c.id, c)
+				ledger.Lock()
+				c.end()
+				ledger.Unlock()
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	rest.Go(func() {
+		for more := true; more; {
+			select {
+			case <-done:
+				more = false
+			default:
+			}
+			if err := r.Sync(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	received := 0
+	rest.Go(func() {
+		for received < 240 && !t.Failed() {
+			received += receive(t, r, &sent)
+			runtime.Gosched()
+		}
+	})
+	lines.Wait()
+	rest.Go(func() {
+		for !t.Failed() && r.Status().WaitingCalls > 0 {
+			runtime.Gosched()
+		}
+		close(done)
+	})
+	rest.Wait()
+	noError(t, r.Sync())
+	if calls, err := r.Calls(); err != nil || len(calls) > 0 || received != 240 || r.space.generation < 9 {
+		t.Errorf("%d calls received, %d left, generation %d, %v", received, len(calls), r.space.generation, err)
+	}
+}
+
+// receive takes what is complete, as headquarters does, and says how many calls that were.
+func receive(t *testing.T, r *Ring, sent *sync.Map) (n int) {
+	calls, err := r.Calls()
+	if err != nil {
+		t.Error(err)
+	}
+	for _, s := range calls {
+		if s.Manifest == nil || s.Receipt {
+			continue
+		}
+		v, _ := sent.Load(s.Header.Call)
+		c := v.(*talk)
+		if !bytes.Equal(readCall(t, r, c.id), c.file) {
+			t.Error("a call changed")
+		}
+		if err := r.Accept(c.receipt(), "jws"); err != nil {
+			t.Error(err)
+		}
+		n++
+	}
+	entries, err := r.Entries(50)
+	if err != nil {
+		t.Error(err)
+	}
+	if last := len(entries) - 1; last >= 0 {
+		err := r.Accept(call.Receipt{Epoch: r.State().Epoch, First: entries[0].Number, Last: entries[last].Number}, "jws")
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	return n
 }
 
 func TestReaderAtAnyOffset(t *testing.T) {
