@@ -92,11 +92,14 @@ func (b *bench) measureLive(ctx context.Context, name string) error {
 	err := b.startLive(ctx, l, t.lines)
 	var begin, end sample
 	if err == nil {
-		b.say("%d live: settling for %v, then measuring for %v", t.lines, b.settle, b.live)
+		b.say("%s: settling for %v, then measuring for %v", t.name, b.settle, b.live)
 		begin, end, err = b.watch(ctx, l)
 	}
-	if err := errors.Join(err, l.stop(t.lines)); err != nil {
-		return fmt.Errorf("%d live: %w", t.lines, err)
+	if err := errors.Join(err, l.stop()); err != nil {
+		return fmt.Errorf("%s: %w", t.name, err)
+	}
+	if err := l.eachOffice(func(o *office) error { return o.recordedAll(t.lines) }); err != nil {
+		return fmt.Errorf("%s: %w", t.name, err)
 	}
 	b.report(t, l, begin, end)
 	return nil
@@ -210,8 +213,8 @@ func (l *live) look(ctx context.Context) (s sample, err error) {
 	return s, err
 }
 
-// stop ends everything that was started and says whether the recorder has really recorded it all.
-func (l *live) stop(lines int) (err error) {
+// stop ends everything that was started.
+func (l *live) stop() (err error) {
 	for _, o := range append(l.pipelines, l.ffmpeg...) {
 		o.stop()
 	}
@@ -221,7 +224,7 @@ func (l *live) stop(lines int) (err error) {
 	if l.filesOn != nil {
 		err = errors.Join(err, l.filesOn.close())
 	}
-	return errors.Join(err, l.eachOffice(func(o *office) error { return o.close(lines) }))
+	return errors.Join(err, l.eachOffice((*office).close))
 }
 
 // report makes the rows of a live run.
@@ -247,24 +250,23 @@ func (b *bench) reportCost(t target, begin, end sample) {
 		ours: mib(end.ownRSS), ratio: float64(end.ownRSS) / float64(end.ffmpegRSS), size: float64(end.ownRSS) / (1 << 20), limit: t.memory})
 }
 
-// reportBytes tells what was written a second. Without disks of our own it is the kernel's count of the process, and what
-// others write is what was once measured (flash-wear.md of the design).
+// reportBytes tells what was written a second. Without disks of our own that is what was handed to write calls, which is
+// not what a device gets, and what others write is what was once measured (flash-wear.md of the design).
 func (b *bench) reportBytes(t target, disks bool, begin, end sample) {
 	rate := func(from, to int64) float64 { return float64(to-from) / end.at.Sub(begin.at).Seconds() }
 	pages, files := pageFloor(rate(begin.media, end.media), time.Second), rate(begin.oneAFile, end.oneAFile)
-	fileText := "a file a call " + kb(files)
-	if !disks {
-		files, fileText = t.filesOnce, "a file a call "+kb(t.filesOnce)+" (measured elsewhere)"
+	beside := func(how string, own float64, peer string, than, limit float64) {
+		b.row(row{what: fmt.Sprintf("%s: written a second, %s", t.name, how), peer: peer + " " + kb(than),
+			ours: kb(own), ratio: own / than, limit: limit})
 	}
-	beside := func(how string, own float64) {
-		what := fmt.Sprintf("%s: written a second, %s", t.name, how)
-		b.row(row{what: what, peer: "the pages " + kb(pages), ours: kb(own), ratio: own / pages, limit: pagesOverFloor})
-		b.row(row{what: what, peer: fileText, ours: kb(own), ratio: own / files, limit: t.files})
-	}
+	own, plain := rate(begin.ownBytes, end.ownBytes), rate(begin.plainBytes, end.plainBytes)
 	if !disks {
-		beside("by the process", rate(begin.ownBytes, end.ownBytes))
+		beside("to write calls", own, "the pages", pages, 0)
+		beside("to write calls", own, "a file a call, measured elsewhere", t.filesOnce, 0)
 		return
 	}
-	beside("ring mounted "+mountRing, rate(begin.ownBytes, end.ownBytes))
-	beside("mounted "+mountPlain, rate(begin.plainBytes, end.plainBytes))
+	beside(mountRing, own, "the pages", pages, pagesOverFloor)
+	beside(mountRing, own, "a file a call", files, t.files)
+	beside(mountPlain, plain, "the pages", pages, pagesOverFloor)
+	beside(mountPlain, plain, "a file a call", files, t.files)
 }

@@ -6,7 +6,8 @@
 //	go run ./lab/bench -parts replay -runs 9 -doc ''
 //
 // A target that is missed is printed as missed, and is no error: what is measured on a busy machine proves little. Bytes
-// to a block device are counted on loop devices, which needs root; without, the kernel's count of the process is shown.
+// to a block device are counted on loop devices, which needs root; without, what the recorder hands to write calls is
+// shown, and not judged.
 package main
 
 import (
@@ -31,10 +32,9 @@ func main() {
 	flag.StringVar(&b.bin, "bin", "bin", "folder of the programs; arm64 ones in arm64/ below it")
 	flag.Float64Var(&b.hours, "hours", 1, "hours of a line to replay")
 	flag.DurationVar(&b.live, "live", 2*time.Minute, "how long each live run is measured")
-	flag.DurationVar(&b.settle, "settle", 15*time.Second, "how long a live run goes before it is measured")
+	flag.DurationVar(&b.settle, "settle", 45*time.Second, "how long a live run goes before it is measured; what the start left behind is written after half a minute")
 	flag.IntVar(&b.runs, "runs", 5, "how often replay and bare libopus are run in turns")
 	flag.StringVar(&b.parts, "parts", "replay,idle,one,eight,size", "what to measure")
-	flag.StringVar(&b.instructions, "instructions", "", "count instructions of replay too, by perf or callgrind")
 	flag.StringVar(&b.doc, "doc", "docs/benchmarks.md", "page to write the table into; empty: none")
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
@@ -44,10 +44,10 @@ func main() {
 }
 
 type bench struct {
-	bin, parts, doc, instructions string
-	hours                         float64
-	live, settle                  time.Duration
-	runs                          int
+	bin, parts, doc string
+	hours           float64
+	live, settle    time.Duration
+	runs            int
 
 	dir     string // thrown away at the end
 	speaker *speaker
@@ -73,10 +73,10 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if b.runs < 1 || b.hours <= 0 || b.live <= 0 {
 		return errors.New("-runs, -hours and -live must be positive")
 	}
-	machine := describeMachine(b.program()) // before we load it ourselves
 	if b.bin, err = filepath.Abs(b.bin); err != nil {
 		return err
 	}
+	machine := describeMachine(b.program()) // before we load it ourselves
 	// Not /tmp, which is often memory, where a sync costs nothing.
 	if err := os.MkdirAll(".cache", 0o755); err != nil {
 		return err
