@@ -53,7 +53,7 @@ const (
 type Options struct {
 	Dir          string // the ring's folder, made where it is missing
 	Index        string // path of the index; empty: none, and uploads' resume state is not kept
-	SizeBytes    int64  // of all segments together, at least MinSize
+	SizeBytes    int64  // of all segments together: at least eight, which is MinSize with segments of DefaultSegment
 	SegmentBytes int64  // of one segment; fixed when the ring is made; 0: DefaultSegment
 	SyncInterval time.Duration
 	QueueBytes   int64 // of records that wait for the card; 0: DefaultQueue
