@@ -63,7 +63,7 @@ lab/browser/node_modules/.installed: lab/browser/package.json lab/browser/packag
 .PHONY: e2e
 e2e: build lab/browser/node_modules/.installed ## both programs, real ALSA capture, real brokers, the pages in a browser
 	@lab/need.sh build e2e
-	go test -tags e2e -count 1 -timeout 20m ./lab/... ./capture/...
+	go test -tags e2e -count 1 -parallel 8 -timeout 20m ./lab/... ./capture/...
 
 .PHONY: test-arm64
 test-arm64: build-arm64 ## replay with the arm64 build under qemu-user

@@ -241,6 +241,8 @@ func (s *Service) serve(ctx context.Context, whom string, l net.Listener, server
 	server.TLSConfig = server.TLSConfig.Clone() // which it adds HTTP/2 to
 	server.ReadHeaderTimeout, server.IdleTimeout = headerTime, idleTime
 	server.MaxHeaderBytes = ingest.MaxHeaderBytes
+	// A frame is read as a whole before its bytes go anywhere: large ones would be lost to a cut as a whole.
+	server.HTTP2 = &http.HTTP2Config{MaxReadFrameSize: 16 << 10}
 	server.ErrorLog = slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug)
 	failed := make(chan error, 1)
 	go func() { failed <- server.ServeTLS(l, "", "") }()

@@ -154,7 +154,7 @@ func (w way) checkLine(t *testing.T, head *station.Headquarters, played phone.Au
 		switch {
 		case w.codec == call.FLAC && !got.Exact:
 			t.Errorf("call %d: FLAC from a card at the line's rate is not exact", i)
-		case got.Correlation < 0.95 || got.SNR < 9 || got.Spectral > 6:
+		case got.Correlation < 0.93 || got.SNR < 8 || got.Spectral > 5:
 			t.Errorf("call %d sounds unlike what was played: %+v", i, got)
 		}
 	}

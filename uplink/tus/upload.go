@@ -277,7 +277,13 @@ type body struct {
 	tell      func(sent, acknowledged int64)
 }
 
+// mostAtOnce bounds a read of the body. HTTP/2 makes each read one DATA frame, and a receiver has nothing of a frame
+// before it has all of it: where the whole rest went in one, a cut would waste the whole rest. One such frame with its
+// head fills a TLS record.
+const mostAtOnce = 16<<10 - 64
+
 func (b *body) Read(p []byte) (int, error) {
+	p = p[:min(len(p), mostAtOnce)]
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.r == nil {
