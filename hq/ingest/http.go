@@ -24,7 +24,7 @@ const maxMessage = 2 * wire.MaxEntryBatch
 const MaxHeaderBytes = 16 << 10
 
 // waitForRoom is what a recorder is told to wait, in seconds, when the disk is full.
-const waitForRoom = 300
+const waitForRoom = 60
 
 // statusChecksum is tus' answer to bytes that are not those declared.
 const statusChecksum = 460

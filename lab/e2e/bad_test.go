@@ -160,7 +160,7 @@ func TestFullDiskAtHeadquarters(t *testing.T) {
 	server := start(t, head.Start)
 	running := start(t, office.Start)
 	await(t, running, 1, "call ended", 40*time.Second)
-	await(t, server, 1, "no room for a call: recorders wait", 40*time.Second)
+	await(t, server, 1, "recorders are told to wait", 40*time.Second)
 	if found := calls(t, head); len(found) != 1 || found[0].Stage != hq.StageEnded {
 		t.Errorf("before there is room: %+v", found)
 	}
