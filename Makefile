@@ -67,13 +67,13 @@ e2e: build lab/browser/node_modules/.installed ## both programs, real ALSA captu
 
 .PHONY: test-arm64
 test-arm64: build-arm64 ## replay with the arm64 build under qemu-user
-	go test -tags arm64 -count 1 -timeout 10m -run ARM64 ./lab/e2e
+	go test -tags qemu -count 1 -timeout 10m ./lab/e2e
 
 .PHONY: lint
 lint: $(LINT) ## formatting, vet, the table of rooms, shell scripts, systemd units
 	@lab/need.sh build lint
 	$(LINT) run ./...
-	$(LINT) run --build-tags e2e,arm64 ./lab/... ./capture/...
+	$(LINT) run --build-tags e2e,qemu ./lab/... ./capture/...
 	shellcheck lab/*.sh systemd/*.sh .ci/run
 	systemd/verify.sh
 $(LINT):

@@ -24,6 +24,7 @@ type keeper struct {
 	cards []card
 	up    *uplink.Uplink // nil: delivers to nobody
 	light *lights
+	clock gradeClock
 	log   *slog.Logger
 
 	pumps atomic.Int64 // periods that were heard; those without samples, of a card that is away, too
@@ -126,7 +127,7 @@ func (k *keeper) conditions(ring buffer.Status) (c call.Conditions, reasons []st
 		c.Fault = true
 		because("the card cannot be written: %s", ring.Err)
 	}
-	if clockGrade() == call.GradeNone {
+	if k.clock.Grade() == call.GradeNone {
 		c.Alarm = true
 		because("the clock is not set")
 	}
@@ -146,7 +147,7 @@ func (k *keeper) status() wire.Status {
 	conditions, reasons := k.conditions(ring)
 	s := wire.Status{
 		Device: k.id.device, Online: true, Time: time.Now().UTC(), Software: version,
-		State: conditions.State(), Reasons: reasons, Clock: clockGrade(),
+		State: conditions.State(), Reasons: reasons, Clock: k.clock.Grade(),
 		Lines:   []wire.LineStatus{},
 		Waiting: wire.Waiting{Calls: ring.WaitingCalls, Bytes: ring.WaitingBytes, Parked: ring.Parked, Entries: ring.WaitingEntries},
 		Ring:    wire.RingStatus{SizeBytes: ring.SizeBytes, FreeBytes: ring.FreeBytes, FreeHours: k.hours(ring.FreeBytes)},

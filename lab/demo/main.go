@@ -59,11 +59,11 @@ func (d *demo) run(ctx context.Context) error {
 			Lines:    []station.Line{{Name: "desk phone", Device: device}},
 			HangOver: "5s",
 			Order:    []string{"https", "mqtt"},
+			Env:      env,
 		})
 	if err != nil {
 		return err
 	}
-	recorder.Env = env
 	return d.keep(ctx, hq, recorder)
 }
 

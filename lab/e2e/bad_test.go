@@ -4,8 +4,10 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -23,11 +25,8 @@ import (
 func failing(t *testing.T, r *station.Recorder, code int, args ...string) string {
 	t.Helper()
 	said, err := r.Command(args...)
-	var exit interface{ ExitCode() int }
-	if e, is := err.(interface{ ExitCode() int }); is {
-		exit = e
-	}
-	if exit == nil || exit.ExitCode() != code {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != code {
 		t.Errorf("%v ended with %v, want exit code %d; it said: %s", args, err, code, said)
 	}
 	return oneLineOf(t, said)
@@ -100,11 +99,9 @@ func TestPortInUse(t *testing.T) {
 func TestMissingCard(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	_, head, office := oneLine(t, dir, phone.PlanOptions{Calls: 1, Pause: 5 * time.Second}, station.RecorderOptions{})
-	office = recorder(t, dir, head, station.RecorderOptions{HangOver: "3s", Lines: []station.Line{
-		{Name: "line 1", Device: "deskphone"}, {Name: "line 2", Device: "plughw:CARD=Gone,DEV=0"},
-	}})
-	office.Env = []string{"ALSA_CONFIG_PATH=" + filepath.Join(dir, "alsa", "asound.conf")}
+	_, settings := oneLine(t, dir, phone.PlanOptions{Calls: 1, Pause: 5 * time.Second}, call.Opus)
+	settings.Lines = append(settings.Lines, station.Line{Name: "line 2", Device: "plughw:CARD=Gone,DEV=0"})
+	office := recorder(t, dir, nil, settings)
 	running := start(t, office.Start)
 	await(t, running, 1, "call ended", 40*time.Second)
 	var status struct {
@@ -156,7 +153,9 @@ func TestFullDiskAtHeadquarters(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	grow := smallDisk(t, filepath.Join(dir, "hq"), "32m")
-	_, head, office := oneLine(t, dir, phone.PlanOptions{Calls: 1, Pause: 5 * time.Second}, station.RecorderOptions{Codec: "opus", Order: []string{"https"}})
+	_, settings := oneLine(t, dir, phone.PlanOptions{Calls: 1, Pause: 5 * time.Second}, call.Opus, "https")
+	head := headquarters(t, dir, nil)
+	office := recorder(t, dir, head, settings)
 	server := start(t, head.Start)
 	running := start(t, office.Start)
 	await(t, running, 1, "call ended", 40*time.Second)

@@ -1,4 +1,4 @@
-//go:build e2e || arm64
+//go:build e2e || qemu
 
 package e2e
 
@@ -23,6 +23,9 @@ import (
 	"github.com/linekeeper/linekeeper/pcm"
 	"github.com/linekeeper/linekeeper/seal"
 )
+
+// lineRate is that of a telephone line.
+const lineRate = 8000
 
 // root is the repository.
 func root(t *testing.T) string {
@@ -132,7 +135,11 @@ func decoded(t *testing.T, file []byte) (pcm.Format, [][]int16) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := must(encoder.NewDecoder(string(header.Codec), media))(t)
+	return decode(t, must(encoder.NewDecoder(string(header.Codec), media))(t))
+}
+
+func decode(t *testing.T, d encoder.Decoder) (pcm.Format, [][]int16) {
+	t.Helper()
 	f := d.Format()
 	var all []int16
 	for buf := make([]int16, 8192*f.Channels); ; {

@@ -19,8 +19,9 @@ import (
 	"github.com/linekeeper/linekeeper/lab/station"
 )
 
-// oneLine is a simulated line with so many calls, a headquarters and a recorder that delivers to it.
-func oneLine(t *testing.T, dir string, plan phone.PlanOptions, o station.RecorderOptions) (phone.Audio, *station.Headquarters, *station.Recorder) {
+// oneLine is a simulated line with the calls of a plan, and the settings of a recorder that records it with a codec and
+// delivers over a protocol (none: to nobody).
+func oneLine(t *testing.T, dir string, plan phone.PlanOptions, codec call.Codec, order ...string) (phone.Audio, station.RecorderOptions) {
 	t.Helper()
 	plan.Lines, plan.Rate, plan.Seed = 1, lineRate, 7
 	audio := must(phone.Plan(must(phone.FindVoices())(t), plan))(t)[0]
@@ -28,13 +29,12 @@ func oneLine(t *testing.T, dir string, plan phone.PlanOptions, o station.Recorde
 	if err := linesim.WriteSamples(file, audio.Samples); err != nil {
 		t.Fatal(err)
 	}
-	sim := must(linesim.Install(t.Context(), filepath.Join(dir, "alsa"), linesim.Card{Name: "deskphone", File: file, Rate: lineRate, Channels: 1, Control: true}))(t)
-	head := headquarters(t, dir, nil)
-	o.Lines = []station.Line{{Name: "line 1", Device: "deskphone"}}
-	o.HangOver = "3s"
-	office := recorder(t, dir, head, o)
-	office.Env = []string{sim.Env()}
-	return audio, head, office
+	card := linesim.Card{Name: "deskphone", File: file, Rate: lineRate, Channels: 1, Control: true}
+	sim := must(linesim.Install(t.Context(), filepath.Join(dir, "alsa"), card))(t)
+	return audio, station.RecorderOptions{
+		Lines: []station.Line{{Name: "line 1", Device: "deskphone"}}, HangOver: "3s",
+		Codec: string(codec), Order: order, Env: []string{sim.Env()},
+	}
 }
 
 // TestRecorderKilledInCall kills the recorder in the middle of a call: at its next start the call is closed, marked, and
@@ -42,8 +42,10 @@ func oneLine(t *testing.T, dir string, plan phone.PlanOptions, o station.Recorde
 func TestRecorderKilledInCall(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	audio, head, office := oneLine(t, dir, phone.PlanOptions{Calls: 1, Shortest: 12 * time.Second, Longest: 14 * time.Second, Pause: 8 * time.Second},
-		station.RecorderOptions{Codec: "opus", Order: []string{"https"}})
+	plan := phone.PlanOptions{Calls: 1, Shortest: 12 * time.Second, Longest: 14 * time.Second, Pause: 8 * time.Second}
+	audio, settings := oneLine(t, dir, plan, call.Opus, "https")
+	head := headquarters(t, dir, nil)
+	office := recorder(t, dir, head, settings)
 	start(t, head.Start)
 	first := start(t, office.Start)
 	began := await(t, first, 1, "call began", 30*time.Second)[0]
@@ -99,24 +101,23 @@ func TestHeadquartersKilledInUpload(t *testing.T) {
 		t.Run(via, func(t *testing.T) {
 			t.Parallel()
 			dir := folder(t)
-			_, head, office := oneLine(t, dir, phone.PlanOptions{Calls: 1, Shortest: 10 * time.Second, Longest: 14 * time.Second, Pause: 8 * time.Second},
-				station.RecorderOptions{Codec: "flac", Order: []string{via}})
-			// The recorder's settings are written again, with a slow link in front of headquarters.
-			server := start(t, head.Start)
-			address := map[string]*string{"https": &head.Recorders, "mqtt": &head.MQTT}[via]
+			plan := phone.PlanOptions{Calls: 1, Shortest: 10 * time.Second, Longest: 14 * time.Second, Pause: 8 * time.Second}
+			_, settings := oneLine(t, dir, plan, call.FLAC, via)
+			head := headquarters(t, dir, nil)
+			first := start(t, head.Start)
+			// The recorder's settings name a slow link in front of headquarters.
+			seen := *head
+			address := map[string]*string{"https": &seen.Recorders, "mqtt": &seen.MQTT}[via]
 			link := slowLink(t, *address, 12<<10)
-			behind := *address
 			*address = link.address
-			office = recorder(t, dir, head, station.RecorderOptions{Lines: []station.Line{{Name: "line 1", Device: "deskphone"}}, HangOver: "3s", Codec: "flac", Order: []string{via}})
-			office.Env = []string{"ALSA_CONFIG_PATH=" + filepath.Join(dir, "alsa", "asound.conf")}
-			*address = behind
+			office := recorder(t, dir, &seen, settings)
 
 			running := start(t, office.Start)
 			ended := await(t, running, 1, "call ended", 60*time.Second)[0]
 			before := link.carried.Load()
 			link.await(t, before+60<<10)
-			server.Kill()
-			server = start(t, head.Start)
+			first.Kill()
+			start(t, head.Start)
 			await(t, running, 1, "delivered", 90*time.Second)
 
 			found := calls(t, head)

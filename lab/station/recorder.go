@@ -26,6 +26,7 @@ type RecorderOptions struct {
 	HangOver string
 	Order    []string // of the protocols; nil: nobody to deliver to
 	Extra    string   // more settings, as text
+	Env      []string // for the program, beside what there is
 }
 
 // Recorder is a recorder in a folder of its own.
@@ -38,7 +39,7 @@ type Recorder struct {
 
 // NewRecorder writes a recorder's settings, and has headquarters (which may be nil) make its identity on the first time.
 func NewRecorder(program, dir, site string, hq *Headquarters, o RecorderOptions) (*Recorder, error) {
-	r := &Recorder{Program: program, Dir: dir, Config: filepath.Join(dir, "linekeeper.toml")}
+	r := &Recorder{Program: program, Dir: dir, Config: filepath.Join(dir, "linekeeper.toml"), Env: o.Env}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
