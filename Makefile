@@ -18,9 +18,12 @@ help: ## this list
 .PHONY: run
 run: ## headquarters and one recorder beside each other, on a simulated line (INPUT=plughw:... for a real card)
 	@lab/need.sh build assets run
-	@$(MAKE) --no-print-directory build
-	@$(BUILD) -o bin/demo ./lab/demo
+	@$(MAKE) --no-print-directory build bin/demo
 	@exec bin/demo -input '$(INPUT)'
+
+.PHONY: bin/demo
+bin/demo:
+	@$(BUILD) -o $@ ./lab/demo
 
 .PHONY: test
 test: ## unit and table tests: no hardware, no root, no network
@@ -61,7 +64,7 @@ lab/browser/node_modules/.installed: lab/browser/package.json lab/browser/packag
 	@touch $@
 
 .PHONY: e2e
-e2e: build lab/browser/node_modules/.installed ## both programs, real ALSA capture, real brokers, the pages in a browser
+e2e: build bin/demo lab/browser/node_modules/.installed ## both programs, real ALSA capture, real brokers, the pages in a browser
 	@lab/need.sh build e2e
 	go test -tags e2e -count 1 -parallel 8 -timeout 20m ./lab/... ./capture/...
 
