@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/linekeeper/linekeeper/cmd/internal/manual"
 	"github.com/linekeeper/linekeeper/cmd/internal/settings"
 )
 
@@ -35,6 +36,7 @@ func Main(root *cobra.Command) int {
 // Execute runs one command line. An error is one line (or one for each mistake) on standard error.
 func Execute(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SilenceErrors, root.SilenceUsage = true, true
+	root.AddCommand(manual.Command())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return Usage("%w; see `%s --help`", err, cmd.CommandPath())
 	})
