@@ -1,0 +1,120 @@
+package powercut
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/linekeeper/linekeeper/buffer"
+	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/ledger"
+	"github.com/linekeeper/linekeeper/recorder"
+	"github.com/linekeeper/linekeeper/seal"
+)
+
+// Device is the ring on a card, and the recorder that fills it: the recorder's own rooms, put together as its program
+// does, but for small segments, so that the ring goes round often.
+type Device struct {
+	Ring     *buffer.Ring
+	Found    buffer.Recovered
+	Recorder *recorder.Recorder
+}
+
+// DeviceOptions say what a workload changes. All may be left out.
+type DeviceOptions struct {
+	FS       buffer.FS                        // of the ring
+	Wrap     func(*buffer.Ring) recorder.Ring // what the recorder appends to
+	Clock    recorder.Clock                   // nil: stands still
+	Observer recorder.Observer
+}
+
+// DeviceID is that of every card here.
+const DeviceID call.DeviceID = "0123ABCD"
+
+// Sizes of the ring.
+const (
+	segmentBytes = 256 << 10
+	ringBytes    = 16 * segmentBytes
+)
+
+// RingFolder is where the ring stands on the card.
+const RingFolder = "ring"
+
+// OpenDevice opens the ring in a card's root folder. Nothing is appended yet: see Settle.
+func OpenDevice(root string, o DeviceOptions) (*Device, error) {
+	ring, found, err := buffer.Open(buffer.Options{
+		Dir: filepath.Join(root, RingFolder), Index: filepath.Join(root, "index.db"),
+		SizeBytes: ringBytes, SegmentBytes: segmentBytes, FS: o.FS, Header: seal.ParseHeader, Entry: ledger.Parse,
+	})
+	if err != nil {
+		return nil, err
+	}
+	state := ring.State()
+	next := ledger.State{Device: DeviceID, Epoch: state.Epoch, Next: state.Last + 1}
+	if state.JWS != nil {
+		next.Previous = ledger.Hash(state.JWS)
+	}
+	if o.Clock == nil {
+		o.Clock = &Clock{}
+	}
+	var to recorder.Ring = ring
+	if o.Wrap != nil {
+		to = o.Wrap(ring)
+	}
+	d := &Device{Ring: ring, Found: found}
+	d.Recorder = recorder.New(recorder.Config{
+		Device: DeviceID, Epoch: state.Epoch, Software: "powercut", Ledger: ledger.New(next), Ring: to,
+		Seal:  func(h call.Header) (recorder.File, call.Record, error) { return seal.NewWriter(h) },
+		Clock: o.Clock, Observer: o.Observer, Log: slog.New(slog.DiscardHandler),
+	})
+	return d, nil
+}
+
+// Settle closes what a cut left open, as the recorder does when it starts, and syncs.
+func (d *Device) Settle() error {
+	if d.Ring.State().Last == 0 {
+		if err := d.Recorder.BeginEpoch(nil); err != nil {
+			return err
+		}
+	}
+	for _, e := range d.Found.Announced {
+		if err := d.Recorder.Bury(*e.Call, e.Line, call.EndedPowerLost); err != nil {
+			return err
+		}
+	}
+	calls, err := d.Ring.Calls()
+	if err != nil {
+		return err
+	}
+	err = d.Recorder.CloseInterrupted(calls, d.OpenCall, func(stored io.Reader) (recorder.Ending, call.End, bool, error) {
+		return seal.ResumeWriter(stored)
+	})
+	if err := errors.Join(err, d.Ring.Sync()); err != nil {
+		return fmt.Errorf("settle what the cut left: %w", err)
+	}
+	return nil
+}
+
+// OpenCall gives the stored bytes of a call.
+func (d *Device) OpenCall(id call.ID) (io.ReadCloser, error) {
+	r, err := d.Ring.OpenCall(id)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(r, 0, r.Size()), r}, nil
+}
+
+// Clock is set, and does not go on its own.
+type Clock struct{ Now time.Duration }
+
+// Anchor implements recorder.Clock.
+func (c *Clock) Anchor() call.Anchor {
+	begin := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+	return call.Anchor{BootID: "powercut", BootTime: c.Now, Wall: begin.Add(c.Now), Grade: call.GradeNTP}
+}
