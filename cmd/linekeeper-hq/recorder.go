@@ -38,11 +38,7 @@ folder to the recorder as /var/lib/linekeeper/identity, and keep no copy: who ha
 			if site == "" || out == "" {
 				return command.Usage("both --site and --out are needed; see `%s --help`", cmd.CommandPath())
 			}
-			c, err := loadConfig(o.config)
-			if err != nil {
-				return err
-			}
-			ca, err := authority.Open(c.authorityDir(), time.Now)
+			ca, err := o.authority()
 			if err != nil {
 				return err
 			}
@@ -61,6 +57,14 @@ folder to the recorder as /var/lib/linekeeper/identity, and keep no copy: who ha
 	cmd.Flags().StringVar(&site, "site", "", "office that the recorder is for")
 	cmd.Flags().StringVar(&out, "out", "", "folder to write the identity to, which must not exist yet")
 	return cmd
+}
+
+func (o *options) authority() (*authority.Authority, error) {
+	c, err := loadConfig(o.Config)
+	if err != nil {
+		return nil, err
+	}
+	return authority.Open(c.authorityDir(), time.Now)
 }
 
 // writeIdentity makes the folder that the recorder's program reads.
@@ -108,7 +112,7 @@ func recorderListCommand(o *options) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if o.json {
+				if o.JSON {
 					return command.PrintJSON(cmd.OutOrStdout(), recorders)
 				}
 				t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -127,7 +131,7 @@ func recorderListCommand(o *options) *cobra.Command {
 			})
 		},
 	}
-	o.addJSON(cmd)
+	o.AddJSON(cmd)
 	return cmd
 }
 
@@ -144,11 +148,7 @@ trust no other. Writes server.key, server.crt and hq-ca.crt.`,
 			if len(names) == 0 || out == "" {
 				return command.Usage("both --name and --out are needed; see `%s --help`", cmd.CommandPath())
 			}
-			c, err := loadConfig(o.config)
-			if err != nil {
-				return err
-			}
-			ca, err := authority.Open(c.authorityDir(), time.Now)
+			ca, err := o.authority()
 			if err != nil {
 				return err
 			}

@@ -30,7 +30,7 @@ func serveCommand(o *options) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		c, err := loadConfig(o.config)
+		c, err := loadConfig(o.Config)
 		if err != nil {
 			return err
 		}

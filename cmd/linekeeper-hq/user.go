@@ -72,7 +72,7 @@ func userListCommand(o *options) *cobra.Command {
 				for _, u := range users {
 					rows = append(rows, row{u.Name, u.Added})
 				}
-				if o.json {
+				if o.JSON {
 					return command.PrintJSON(cmd.OutOrStdout(), rows)
 				}
 				t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -84,12 +84,12 @@ func userListCommand(o *options) *cobra.Command {
 			})
 		},
 	}
-	o.addJSON(cmd)
+	o.AddJSON(cmd)
 	return cmd
 }
 
 func (o *options) withLibrary(do func(*library.Library) error) error {
-	c, err := loadConfig(o.config)
+	c, err := loadConfig(o.Config)
 	if err != nil {
 		return err
 	}

@@ -22,14 +22,14 @@ func statusCommand(o *options) *cobra.Command {
 			if err := o.ask(cmd, controlStatus, &s); err != nil {
 				return err
 			}
-			if o.json {
+			if o.JSON {
 				return command.PrintJSON(cmd.OutOrStdout(), s)
 			}
 			printStatus(cmd.OutOrStdout(), s)
 			return nil
 		},
 	}
-	o.addJSON(cmd)
+	o.AddJSON(cmd)
 	return cmd
 }
 
@@ -43,19 +43,19 @@ func callsCommand(o *options) *cobra.Command {
 			if err := o.ask(cmd, controlCalls, &calls); err != nil {
 				return err
 			}
-			if o.json {
+			if o.JSON {
 				return command.PrintJSON(cmd.OutOrStdout(), calls)
 			}
 			printCalls(cmd.OutOrStdout(), calls)
 			return nil
 		},
 	}
-	o.addJSON(cmd)
+	o.AddJSON(cmd)
 	return cmd
 }
 
 func (o *options) ask(cmd *cobra.Command, path string, into any) error {
-	c, err := loadConfig(o.config)
+	c, err := loadConfig(o.Config)
 	if err != nil {
 		return err
 	}

@@ -29,14 +29,14 @@ order. Put a name into the settings file as the device of a line.`,
 			if err != nil {
 				return err
 			}
-			if o.json {
+			if o.JSON {
 				return command.PrintJSON(cmd.OutOrStdout(), inputs)
 			}
 			printInputs(cmd.OutOrStdout(), inputs)
 			return nil
 		},
 	}
-	o.addJSON(cmd)
+	o.AddJSON(cmd)
 	return cmd
 }
 
@@ -64,11 +64,11 @@ func meterCommand(o *options) *cobra.Command {
 of the cards in the settings file, or of DEVICE (its first channel).`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m := meter{out: cmd.OutOrStdout(), json: o.json, once: once}
+			m := meter{out: cmd.OutOrStdout(), json: o.JSON, once: once}
 			if len(args) == 1 {
 				return m.cards(cmd.Context(), map[string][]capture.LineConfig{args[0]: {{Name: args[0], Channels: []int{0}}}}, capture.Config{})
 			}
-			c, err := loadConfig(o.config)
+			c, err := loadConfig(o.Config)
 			if err != nil {
 				return err
 			}
@@ -79,7 +79,7 @@ of the cards in the settings file, or of DEVICE (its first channel).`,
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "print one reading and stop")
-	o.addJSON(cmd)
+	o.AddJSON(cmd)
 	return cmd
 }
 

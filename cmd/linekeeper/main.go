@@ -17,10 +17,7 @@ var version = "development"
 func main() { os.Exit(command.Main(newRoot())) }
 
 // options are the flags that several commands share.
-type options struct {
-	config string
-	json   bool
-}
+type options struct{ command.Options }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
@@ -33,30 +30,14 @@ Exit codes: 0 well, 1 failed, 2 wrong usage or configuration.`,
 		Version: version,
 	}
 	var o options
-	root.PersistentFlags().StringVarP(&o.config, "config", "c", defaultConfig, "settings file")
+	o.AddConfig(root, defaultConfig)
 	root.AddCommand(runCommand(&o), statusCommand(&o), inputsCommand(&o), meterCommand(&o), callsCommand(&o),
-		replayCommand(&o), checkConfigCommand())
+		replayCommand(&o), command.CheckConfig("linekeeper run", describe))
 	return root
 }
 
-func (o *options) addJSON(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
-}
-
-func checkConfigCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "check-config FILE",
-		Short: "Check a settings file",
-		Long: `Reads a settings file as ` + "`linekeeper run`" + ` would, and names each mistake with its line, its key and the nearest
-key that is known.`,
-		Args: command.Exactly(1, "a settings file"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := loadConfig(args[0])
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is well: %d lines, %s, ring of %d MiB\n", args[0], len(c.Lines), c.Encoder.Codec, c.Ring.Size>>20)
-			return nil
-		},
-	}
+// describe says what is in a settings file.
+func describe(file string) (string, error) {
+	c, err := loadConfig(file)
+	return fmt.Sprintf("%d lines, %s, ring of %d MiB", len(c.Lines), c.Encoder.Codec, c.Ring.Size>>20), err
 }

@@ -47,7 +47,7 @@ into the ring of the settings file, whose recorder must not be running, and with
 			if err != nil {
 				return err
 			}
-			if o.json {
+			if o.JSON {
 				return command.PrintJSON(cmd.OutOrStdout(), found)
 			}
 			printFound(cmd.OutOrStdout(), found)
@@ -61,7 +61,7 @@ into the ring of the settings file, whose recorder must not be running, and with
 	f.BoolVar(&r.paced, "paced", false, "at the speed of the sound")
 	f.BoolVar(&r.inRing, "keep", false, "keep the calls in the ring of the settings file")
 	f.BoolVar(&r.deliver, "deliver", false, "deliver them to the headquarters of the settings file, and wait until it has them")
-	o.addJSON(cmd)
+	o.AddJSON(cmd)
 	return cmd
 }
 
@@ -123,7 +123,7 @@ func (r replayOptions) settings(cmd *cobra.Command) (cfg config, log *slog.Logge
 	clean = func() {}
 	cfg = newConfig()
 	if r.inRing || r.deliver || cmd.Flags().Changed("config") {
-		if cfg, err = loadConfig(r.config); err != nil {
+		if cfg, err = loadConfig(r.Config); err != nil {
 			return cfg, log, clean, err
 		}
 	}

@@ -32,7 +32,7 @@ headquarters. What a crash or a power cut left open is closed and delivered firs
 		if err != nil {
 			return err
 		}
-		cfg, err := loadConfig(o.config)
+		cfg, err := loadConfig(o.Config)
 		if err != nil {
 			return err
 		}

@@ -83,6 +83,42 @@ func (e *UsageError) Error() string { return e.err.Error() }
 // Unwrap implements errors' interface.
 func (e *UsageError) Unwrap() error { return e.err }
 
+// Options are the flags that commands share.
+type Options struct {
+	Config string // settings file
+	JSON   bool
+}
+
+// AddConfig adds --config to a program.
+func (o *Options) AddConfig(root *cobra.Command, otherwise string) {
+	root.PersistentFlags().StringVarP(&o.Config, "config", "c", otherwise, "settings file")
+}
+
+// AddJSON adds --json to a command.
+func (o *Options) AddJSON(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.JSON, "json", false, "print JSON")
+}
+
+// CheckConfig is the command that reads a settings file as another command (run, serve) would; load says in a few words
+// what is in it.
+func CheckConfig(as string, load func(file string) (string, error)) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check-config FILE",
+		Short: "Check a settings file",
+		Long: "Reads a settings file as `" + as + "` would, and names each mistake with its line, its key and the nearest\n" +
+			"key that is known.",
+		Args: Exactly(1, "a settings file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			what, err := load(args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is well: %s\n", args[0], what)
+			return nil
+		},
+	}
+}
+
 // Usage makes a *UsageError.
 func Usage(format string, args ...any) error { return &UsageError{fmt.Errorf(format, args...)} }
 
