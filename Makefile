@@ -68,6 +68,11 @@ e2e: build bin/demo lab/browser/node_modules/.installed ## both programs, real A
 	@lab/need.sh build e2e
 	go test -tags e2e -count 1 -parallel 8 -timeout 20m ./lab/... ./capture/...
 
+.PHONY: lab
+lab: build ## the recorder in a virtual device: real kernel and card, light, network and power cut (QEMU)
+	@lab/need.sh build lab
+	go test -tags lab -count 1 -p 1 -timeout 20m ./lab/device/...
+
 .PHONY: test-arm64
 test-arm64: build-arm64 ## replay with the arm64 build under qemu-user
 	go test -tags qemu -count 1 -timeout 10m ./lab/e2e

@@ -2,7 +2,7 @@
 # Looks for what the given sets need on this machine; installs what is missing as root or through sudo, and says what;
 # without either prints the one line to run and exits 2. Where nothing is missing it uses neither network nor root.
 #
-#   lab/need.sh build|assets|run|e2e|bench|arm64|lint ...
+#   lab/need.sh build|assets|run|e2e|bench|arm64|lint|lab ...
 set -eu
 
 # packages_of SET prints the Debian packages of a set, one a line.
@@ -14,6 +14,10 @@ packages_of() {
 	e2e) printf '%s\n' libasound2-dev asterisk-core-sounds-en-wav asterisk-core-sounds-fr-wav mosquitto chromium ;;
 	bench) printf '%s\n' alsa-utils opus-tools libasound2-dev asterisk-core-sounds-en-wav ffmpeg ;;
 	arm64) printf '%s\n' gcc-aarch64-linux-gnu libc6-dev-arm64-cross libopus-dev:arm64 libmp3lame-dev:arm64 qemu-user asterisk-core-sounds-en-wav ;;
+	lab)
+		printf '%s\n' qemu-system-x86 qemu-utils seabios mmdebstrap busybox-static cpio e2fsprogs kmod xz-utils \
+			linux-headers-amd64 linux-source libasound2-dev asterisk-core-sounds-en-wav
+		;;
 	lint) printf '%s\n' shellcheck systemd ;;
 	*)
 		echo "lab/need.sh: no set named $1" >&2
