@@ -49,6 +49,15 @@ build-arm64: assets ## both programs for arm64, into bin/arm64/
 	GOARCH=arm64 CC=aarch64-linux-gnu-gcc PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig \
 		$(BUILD) -o bin/arm64/ $(PROGRAMS)
 
+NFPM := $(CURDIR)/.cache/bin/nfpm
+NFPM_VERSION := v2.45.1
+.PHONY: deb
+deb: build build-arm64 $(NFPM) ## Debian packages of both programs for amd64 and arm64, into dist/
+	@images/deb.sh '$(VERSION)'
+$(NFPM):
+	@mkdir -p $(@D)
+	GOBIN=$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
+
 # The web pages' assets come from npm and are built again when their sources change.
 WEB := hq/web
 .PHONY: assets

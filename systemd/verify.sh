@@ -35,5 +35,5 @@ check() {
 	printf '%s: %s\n' "$unit" "$(printf '%s\n' "$report" | tail -n 1)"
 }
 check linekeeper.service 15
-check linekeeper-hq.service 15
+check linekeeper-hq.service 12
 exit $failed
