@@ -113,7 +113,7 @@ func (r *run) record(ctx context.Context) error {
 		r.drain(dev.queue(), split)
 	}
 	if closeErr != nil {
-		r.log.Warn("sound card does not close, left to itself", "err", closeErr)
+		r.log.Warn("sound card does not close, left to itself", "error", closeErr)
 	} else {
 		dev.queue().free()
 	}
@@ -252,6 +252,6 @@ func (r *run) failed(err error) {
 	r.update(func(s *Status) { s.Open, s.Err = false, err.Error() })
 	if err.Error() != r.lastErr {
 		r.lastErr = err.Error()
-		r.log.Warn("sound card not open, trying again", "err", err)
+		r.log.Warn("sound card not open, trying again", "error", err)
 	}
 }

@@ -15,12 +15,12 @@ import (
 
 // Input is a sound card, or one device of it, that can record.
 type Input struct {
-	Device      string // what Config.Device takes; it has the card's ID, which does not change with the order of plugging
-	Card        string // the card's ID
-	Description string // for a person: what it is, and where it is plugged in
-	InUse       bool   // a program is recording from it now
-	Rates       []int  // frames a second that it can do, ascending; of USB cards only, or the one in use
-	Channels    int    // the most it can do; 0: not known
+	Device      string `json:"device"`      // what Config.Device takes; it has the card's ID, which does not change with the order of plugging
+	Card        string `json:"card"`        // the card's ID
+	Description string `json:"description"` // for a person: what it is, and where it is plugged in
+	InUse       bool   `json:"in_use"`      // a program is recording from it now
+	Rates       []int  `json:"rates"`       // frames a second that it can do, ascending; of USB cards only, or the one in use
+	Channels    int    `json:"channels"`    // the most it can do; 0: not known
 }
 
 // Inputs lists the sound cards that can record, as the kernel knows them; none is opened. On a machine without sound

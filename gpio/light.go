@@ -109,7 +109,7 @@ func (l *Light) set(lit bool) {
 	switch {
 	case err != nil && !l.failed:
 		l.failed = true
-		l.log.Warn("the light cannot be driven; it is tried again", "err", err)
+		l.log.Warn("the light cannot be driven; it is tried again", "error", err)
 	case err == nil && l.failed:
 		l.failed = false
 		l.log.Info("the light works again")

@@ -57,8 +57,20 @@ func (l *Line) publish() {
 	s.LostFrames, s.Calls = l.lost, l.calls
 	l.mu.Unlock()
 	if changed {
-		l.cfg.Log.Warn("alarm of a line", "line", l.Name, "alarm", what, "error", l.out.err)
+		l.logAlarm(what)
 		l.cfg.Observer.Alarm(l.Name, what)
+	}
+}
+
+func (l *Line) logAlarm(what string) {
+	log := l.cfg.Log.With("line", l.Name)
+	switch {
+	case what == "":
+		log.Info("line is well again")
+	case l.out.err != nil:
+		log.Warn("line has an alarm", "alarm", what, "error", l.out.err)
+	default:
+		log.Warn("line has an alarm", "alarm", what)
 	}
 }
 

@@ -42,7 +42,7 @@ func (u *Uplink) inOrder(calls []call.Stored) []call.Stored {
 func (s *session) sendMedia(ctx context.Context) (more bool, next time.Time, err error) {
 	calls, err := s.store.Calls()
 	if err != nil {
-		s.log.Error("read the ring's calls", "err", err)
+		s.log.Error("read the ring's calls", "error", err)
 		return false, time.Now().Add(longestWait), nil
 	}
 	waiting := s.inOrder(calls)
@@ -90,7 +90,7 @@ func (u *Uplink) later(id call.ID, after time.Duration, why error) {
 		r = new(retry)
 		u.retries[id] = r
 	}
-	u.log.Warn("call is put off", "call", id, "for", r.fail(after), "err", why)
+	u.log.Warn("call is put off", "call", id, "for", r.fail(after), "error", why)
 }
 
 // deliver sends one call and deals with the outcome. Its error means that the link has failed.

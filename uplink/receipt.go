@@ -84,7 +84,7 @@ func (s *session) sendBatch(ctx context.Context, batch []call.SignedEntry) error
 }
 
 func (s *session) putOffEntries(why error) {
-	s.log.Error("entries are put off", "for", s.entries.fail(0), "err", why)
+	s.log.Error("entries are put off", "for", s.entries.fail(0), "error", why)
 }
 
 // acceptOldEntries takes a receipt for entries whose own answer was lost. It has to speak of the entries that are next,
@@ -102,7 +102,7 @@ func (s *session) acceptOldEntries(r call.Receipt, jws string) {
 		return
 	}
 	if err := s.store.Accept(r, jws); err != nil {
-		s.log.Error("accept receipt for entries", "err", err)
+		s.log.Error("accept receipt for entries", "error", err)
 		return
 	}
 	s.worked = true
@@ -132,7 +132,7 @@ func (s *session) accept(c call.Stored, jws string) {
 
 func (s *session) badReceipt(err error) {
 	s.note(func(n *Snapshot) { n.BadReceipts++ })
-	s.log.Error("headquarters gave a receipt that does not match: not accepted", "err", err)
+	s.log.Error("headquarters gave a receipt that does not match: not accepted", "error", err)
 }
 
 // verify checks the signature and the device.

@@ -66,7 +66,7 @@ func (s *session) run(ctx context.Context) (err error) {
 	if err := s.transport.Status(ctx, first); err != nil {
 		_ = s.transport.Close() // nothing was connected
 		if ctx.Err() == nil {
-			s.log.Info("headquarters is not reached", "link", name, "err", err)
+			s.log.Info("headquarters is not reached", "link", name, "error", err)
 			s.note(func(n *Snapshot) { n.LastError = err.Error() })
 		}
 		return fmt.Errorf("connect over %s: %w", name, err)
@@ -94,12 +94,12 @@ func (s *session) leave(ctx context.Context, why error) {
 	if ctx.Err() != nil || errors.Is(why, errReturn) {
 		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 		if err := s.transport.Status(bye, wire.OfflineStatus(s.cfg.Device)); err != nil {
-			s.log.Debug("could not say farewell", "link", s.transport.Name(), "err", err)
+			s.log.Debug("could not say farewell", "link", s.transport.Name(), "error", err)
 		}
 		cancel()
 	}
 	if err := s.transport.Close(); err != nil {
-		s.log.Debug("close link", "link", s.transport.Name(), "err", err)
+		s.log.Debug("close link", "link", s.transport.Name(), "error", err)
 	}
 	s.note(func(n *Snapshot) {
 		n.Link, n.Disconnected = "", time.Now()
@@ -164,7 +164,7 @@ func (s *session) idle(ctx context.Context, since, next time.Time) error {
 func (s *session) have(ctx context.Context) error {
 	calls, err := s.store.Calls()
 	if err != nil {
-		s.log.Error("read the ring's calls", "err", err)
+		s.log.Error("read the ring's calls", "error", err)
 		return nil // media will say so again
 	}
 	waiting := s.inOrder(calls)
@@ -193,7 +193,7 @@ func (s *session) have(ctx context.Context) error {
 	var refused *RefusedError
 	var busy *BusyError
 	if errors.As(err, &refused) || errors.As(err, &busy) { // should it never answer, the rest has to go all the same
-		s.log.Warn("headquarters does not say what it has", "err", err)
+		s.log.Warn("headquarters does not say what it has", "error", err)
 	} else if err != nil {
 		return fmt.Errorf("ask what headquarters has: %w", err)
 	}

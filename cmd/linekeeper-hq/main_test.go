@@ -110,6 +110,10 @@ func TestRecorderGetsAnIdentity(t *testing.T) {
 	if out := h.well("", "recorder", "list"); !strings.Contains(out, device) || !strings.Contains(out, "Lichinga") || !strings.Contains(out, "never") {
 		t.Errorf("recorders: %s", out)
 	}
+	var rows []struct{ Device, Site string }
+	if err := json.Unmarshal([]byte(h.well("", "recorder", "list", "--json")), &rows); err != nil || len(rows) != 1 || rows[0].Device != device {
+		t.Errorf("recorders: %v, %v", rows, err)
+	}
 	if code, _, errs := h.run("", "recorder", "add", "--site", "Lichinga", "--out", dir); code != 1 || !strings.Contains(errs, "exists") {
 		t.Errorf("over an identity that is there: exit code %d, %s", code, errs)
 	}

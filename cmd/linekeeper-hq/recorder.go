@@ -16,8 +16,10 @@ import (
 
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/cmd/internal/command"
+	"github.com/linekeeper/linekeeper/hq"
 	"github.com/linekeeper/linekeeper/hq/authority"
 	"github.com/linekeeper/linekeeper/hq/library"
+	"github.com/linekeeper/linekeeper/wire"
 )
 
 func recorderCommand(o *options) *cobra.Command {
@@ -113,7 +115,7 @@ func recorderListCommand(o *options) *cobra.Command {
 					return err
 				}
 				if o.JSON {
-					return command.PrintJSON(cmd.OutOrStdout(), recorders)
+					return command.PrintJSON(cmd.OutOrStdout(), recorderRows(recorders))
 				}
 				t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				fmt.Fprintln(t, "RECORDER\tSITE\tLAST SEEN\tSTATE")
@@ -133,6 +135,24 @@ func recorderListCommand(o *options) *cobra.Command {
 	}
 	o.AddJSON(cmd)
 	return cmd
+}
+
+// recorderRow is a recorder as a script sees it.
+type recorderRow struct {
+	Device call.DeviceID `json:"device"`
+	Site   string        `json:"site"`
+	Added  time.Time     `json:"added"`
+	Seen   time.Time     `json:"seen,omitzero"` // not there: never
+	Via    string        `json:"via,omitempty"`
+	Status *wire.Status  `json:"status,omitempty"` // the last one
+}
+
+func recorderRows(recorders []hq.Recorder) []recorderRow {
+	rows := make([]recorderRow, len(recorders))
+	for i, r := range recorders {
+		rows[i] = recorderRow(r)
+	}
+	return rows
 }
 
 func certificateCommand(o *options) *cobra.Command {

@@ -30,7 +30,7 @@ order. Put a name into the settings file as the device of a line.`,
 				return err
 			}
 			if o.JSON {
-				return command.PrintJSON(cmd.OutOrStdout(), inputs)
+				return command.PrintJSON(cmd.OutOrStdout(), append([]capture.Input{}, inputs...)) // never null
 			}
 			printInputs(cmd.OutOrStdout(), inputs)
 			return nil
@@ -186,13 +186,14 @@ func (m meter) print(all []reading, first bool) error {
 	if m.json {
 		return command.PrintJSON(m.out, all)
 	}
+	const upLine, clearRest = "\x1b[A", "\x1b[K"
 	if !first {
-		fmt.Fprintf(m.out, "\x1b[%dA", len(all)) // back up over the last readings
+		fmt.Fprint(m.out, strings.Repeat(upLine, len(all))) // back over the last readings
 	}
 	for _, r := range all {
 		const width, floor = 40, -80.0
 		filled := int(max(0, min(width, (r.LevelDB-floor)/-floor*width)))
-		fmt.Fprintf(m.out, "%-20s %6.1f dBFS |%-*s| %s\x1b[K\n", r.Line, r.LevelDB, width, strings.Repeat("#", filled), r.Error)
+		fmt.Fprintf(m.out, "%-20s %6.1f dBFS |%-*s| %s%s\n", r.Line, r.LevelDB, width, strings.Repeat("#", filled), r.Error, clearRest)
 	}
 	return nil
 }

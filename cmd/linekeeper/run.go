@@ -132,13 +132,7 @@ func (o observer) Gap(line string, inCall bool, g call.Gap) {
 	o.log.Warn("audio was lost", "line", line, "in_call", inCall, "frames", g.Frames, "cause", g.Cause)
 }
 
-func (o observer) Alarm(line, what string) {
-	if what == "" {
-		o.log.Info("line is well again", "line", line)
-		return
-	}
-	o.log.Warn("line has an alarm", "line", line, "alarm", what)
-}
+func (o observer) Alarm(string, string) {} // the recorder's own log has it
 
 func (o observer) Connected(transport string) { o.log.Info("connected", "via", transport) }
 

@@ -135,7 +135,7 @@ func (d *demo) print(e station.Event) {
 		fmt.Printf("%s  delivered      %s\n", at, e.Text("call"))
 	default:
 		if level := e.Text("level"); level == "WARN" || level == "ERROR" {
-			fmt.Printf("%s  %s: %s %s\n", at, e.Program, e.Message, e.Text("error"))
+			fmt.Printf("%s  %s: %s %s%s%s\n", at, e.Program, e.Message, e.Text("alarm"), e.Text("cause"), e.Text("error"))
 		}
 	}
 }
