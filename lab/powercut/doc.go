@@ -9,7 +9,7 @@
 //	replay := powercut.NewReplay(log, powercut.ReadImage(base, size))
 //	err = replay.Advance(n)                 // to after the first n entries of the log
 //	image, cut := replay.Cut(rand)          // one of the images that a cut there may leave
-//	err = powercut.Check(ctx, image, claims.At(n), folder)
+//	err = checker.Check(ctx, image, claims.Promises().At(n))
 //
 // # What a cut leaves
 //

@@ -1,0 +1,210 @@
+//go:build lab
+
+package powercut_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/linekeeper/linekeeper/lab/powercut"
+)
+
+var (
+	cuts    = flag.Int("cuts", 200, "power cuts")
+	seed    = flag.Uint64("seed", 0, "of the cuts and the workload; 0: of the time")
+	patient = flag.Duration("patient", 15*time.Minute, "no more cuts are made after so long")
+)
+
+// recorded is a card that was recorded on, and what was claimed.
+type recorded struct {
+	base, log string
+	from, to  uint64 // entries of the log: before the workload began, and after it ended
+	claims    *powercut.Claims
+}
+
+// folder is a new one, in memory where that is possible.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(memory(), "linekeeper-powercut-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// record runs the workload on a card of 128 MiB.
+func record(t *testing.T, seed uint64, length time.Duration, flags ...string) recorded {
+	t.Helper()
+	dir := folder(t)
+	program := filepath.Join(dir, "workload")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./workload").CombinedOutput(); err != nil {
+		t.Fatalf("build the workload: %v\n%s", err, out)
+	}
+	bed, err := powercut.NewBed(dir, 128<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := bed.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	r := recorded{base: bed.Base, log: bed.Log}
+	if r.from, err = bed.Length(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	w := exec.CommandContext(ctx, program, append(flags, "-card", bed.Root, "-length", length.String(), "-seed", fmt.Sprint(seed))...)
+	w.Stderr = os.Stderr
+	to, err := w.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err := w.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	claims, err := powercut.Listen(from, to, bed.Length)
+	if err = errors.Join(err, w.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	if r.to, err = bed.Length(); err != nil {
+		t.Fatal(err)
+	}
+	if err := bed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.claims = claims
+	t.Logf("recorded %v of 4 lines in %v: %d claims, %d entries of the log", length, time.Since(began).Round(time.Millisecond), claims.Len(), r.to-r.from)
+	return r
+}
+
+// failure is a cut after which the card was not as it should be.
+type failure struct {
+	cut powercut.Cut
+	err error
+}
+
+// cut cuts the power so many times, and gives the cuts made and those after which something was wrong.
+func (r recorded) cut(t *testing.T, seed uint64, count int) (made int, failed []failure) {
+	t.Helper()
+	file, err := os.Open(r.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	log, err := powercut.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := powercut.ReadImage(r.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(seed, 1))
+	points := make([]uint64, count)
+	for i := range points {
+		points[i] = r.from + random.Uint64N(r.to-r.from+1)
+	}
+	slices.Sort(points)
+
+	var mu sync.Mutex
+	var checks sync.WaitGroup
+	free := make(chan struct{}, 2)
+	checker := powercut.Checker{Folder: memory()}
+	replay, promises, deadline := powercut.NewReplay(log, base), r.claims.Promises(), time.Now().Add(*patient)
+	for made < count && time.Now().Before(deadline) && t.Context().Err() == nil {
+		if err := replay.Advance(points[made]); err != nil {
+			t.Fatal(err)
+		}
+		image, cut, err := replay.Cut(random)
+		if err != nil {
+			t.Fatal(err)
+		}
+		promise := promises.At(points[made])
+		made++
+		free <- struct{}{}
+		checks.Go(func() {
+			defer func() { <-free }()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if err := checker.Check(ctx, image, promise); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = append(failed, failure{cut, err})
+			}
+		})
+	}
+	checks.Wait()
+	return made, failed
+}
+
+// memory is a folder in memory; empty where there is none.
+func memory() string {
+	const dir = "/dev/shm"
+	if _, err := os.Stat(dir); err != nil {
+		return ""
+	}
+	return dir
+}
+
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	s := *seed
+	if s == 0 {
+		s = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d: go test -tags lab ./lab/powercut -run '%s' -seed %d -cuts %d", s, t.Name(), s, *cuts)
+	return s
+}
+
+// TestPowerCuts records four lines on a card, and cuts its power.
+func TestPowerCuts(t *testing.T) {
+	s := seedOf(t)
+	r := record(t, s, 20*time.Minute)
+	began := time.Now()
+	made, failed := r.cut(t, s, *cuts)
+	for i, f := range failed {
+		if i == 10 {
+			t.Errorf("and %d more", len(failed)-i)
+			break
+		}
+		t.Errorf("%v:\n%v", f.cut, f.err)
+	}
+	took := time.Since(began)
+	t.Logf("%s: %d power cuts of %d, %d failed, in %v (%.0f a second), seed %d", time.Now().UTC().Format(time.DateOnly),
+		made, *cuts, len(failed), took.Round(time.Second/10), float64(made)/took.Seconds(), s)
+	if made == 0 {
+		t.Error("no cut was made")
+	}
+}
+
+// TestPowerCutsWithoutSync is the control: what was never synced is lost, and the check has to say so.
+func TestPowerCutsWithoutSync(t *testing.T) {
+	s := seedOf(t)
+	r := record(t, s, 20*time.Minute, "-sync=false")
+	made, failed := r.cut(t, s, 60)
+	t.Logf("%d of %d power cuts were found out", len(failed), made)
+	for _, f := range failed[:min(3, len(failed))] {
+		t.Logf("%v:\n%v", f.cut, f.err)
+	}
+	if len(failed) < made/2 {
+		t.Errorf("the check finds out %d of %d cuts of a recorder that does not sync: it is worth nothing", len(failed), made)
+	}
+}
