@@ -37,13 +37,16 @@ func (c *Checker) Check(ctx context.Context, card *Image, p *Promise) (err error
 	if err := c.fsck(ctx, image); err != nil {
 		return err
 	}
-	if out, err := c.run(ctx, "debugfs", "-R", "rdump / "+root, image); err != nil {
+	if out, err := c.run(ctx, "debugfs", "-R", "rdump "+strings.Join(kept, " ")+" "+root, image); err != nil {
 		return fmt.Errorf("take the files out of the card: %w: %s", err, out)
 	}
 	c.rings.RLock()
 	defer c.rings.RUnlock()
 	return CheckRing(root, p)
 }
+
+// kept is what the recorder has in the root folder of a card. What is missing debugfs passes over.
+var kept = []string{"/" + RingFolder, "/" + indexFile, "/" + indexFile + "-wal", "/" + indexFile + "-shm", "/" + indexFile + "-journal"}
 
 // fsck does what happens at boot; whatever it cannot mend, or does not leave clean, is an error.
 func (c *Checker) fsck(ctx context.Context, image string) error {

@@ -40,13 +40,16 @@ const (
 	ringBytes    = 16 * segmentBytes
 )
 
-// RingFolder is where the ring stands on the card.
-const RingFolder = "ring"
+// Where the ring and its index stand on the card.
+const (
+	RingFolder = "ring"
+	indexFile  = "index.db"
+)
 
 // OpenDevice opens the ring in a card's root folder. Nothing is appended yet: see Settle.
 func OpenDevice(root string, o DeviceOptions) (*Device, error) {
 	ring, found, err := buffer.Open(buffer.Options{
-		Dir: filepath.Join(root, RingFolder), Index: filepath.Join(root, "index.db"),
+		Dir: filepath.Join(root, RingFolder), Index: filepath.Join(root, indexFile),
 		SizeBytes: ringBytes, SegmentBytes: segmentBytes, FS: o.FS, Header: seal.ParseHeader, Entry: ledger.Parse,
 	})
 	if err != nil {

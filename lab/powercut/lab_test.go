@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/linekeeper/linekeeper/lab/powercut"
 )
 
@@ -43,14 +45,21 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// record runs the workload on a card of 128 MiB.
-func record(t *testing.T, seed uint64, length time.Duration, flags ...string) recorded {
+// build makes the workload.
+func build(t *testing.T, dir string) string {
 	t.Helper()
-	dir := folder(t)
 	program := filepath.Join(dir, "workload")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./workload").CombinedOutput(); err != nil {
 		t.Fatalf("build the workload: %v\n%s", err, out)
 	}
+	return program
+}
+
+// record runs the workload on a card of 128 MiB, alone or beside others.
+func record(t *testing.T, seed uint64, length time.Duration, alone bool, flags ...string) recorded {
+	t.Helper()
+	dir := folder(t)
+	program := build(t, dir)
 	bed, err := powercut.NewBed(dir, 128<<20)
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +89,14 @@ func record(t *testing.T, seed uint64, length time.Duration, flags ...string) re
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}
-	claims, err := powercut.Listen(from, to, bed.Length)
+	others := others{dir: bed.Root, random: rand.New(rand.NewPCG(seed, 2))}
+	claims, err := powercut.Listen(from, to, func() (uint64, error) {
+		n, err := bed.Length()
+		if !alone {
+			err = errors.Join(err, others.write())
+		}
+		return n, err
+	})
 	if err = errors.Join(err, w.Wait()); err != nil {
 		t.Fatal(err)
 	}
@@ -93,6 +109,37 @@ func record(t *testing.T, seed uint64, length time.Duration, flags ...string) re
 	r.claims = claims
 	t.Logf("recorded %v of 4 lines in %v: %d claims, %d entries of the log", length, time.Since(began).Round(time.Millisecond), claims.Len(), r.to-r.from)
 	return r
+}
+
+// others are the programs that write on the card too, and seldom sync: what they leave in the kernel's memory goes out
+// with the ring's syncs.
+type others struct {
+	dir    string
+	random *rand.Rand
+}
+
+func (o *others) write() error {
+	name := filepath.Join(o.dir, fmt.Sprint("other-", o.random.IntN(40)))
+	switch o.random.IntN(30) {
+	case 0:
+		if err := os.Remove(name); !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	case 1:
+		d, err := os.Open(o.dir)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return unix.Syncfs(int(d.Fd()))
+	case 2, 3, 4:
+		data := make([]byte, o.random.IntN(60_000))
+		for i := range data {
+			data[i] = byte(o.random.Uint32())
+		}
+		return errors.Join(os.WriteFile(name+".new", data, 0o600), os.Rename(name+".new", name))
+	}
+	return nil
 }
 
 // failure is a cut after which the card was not as it should be.
@@ -177,9 +224,15 @@ func seedOf(t *testing.T) uint64 {
 // TestPowerCuts records four lines on a card, and cuts its power.
 func TestPowerCuts(t *testing.T) {
 	s := seedOf(t)
-	r := record(t, s, 20*time.Minute)
+	r := record(t, s, time.Hour, false)
+	r.survive(t, s, *cuts)
+}
+
+// survive cuts the power, and nothing may be wrong after any cut.
+func (r recorded) survive(t *testing.T, seed uint64, count int) {
+	t.Helper()
 	began := time.Now()
-	made, failed := r.cut(t, s, *cuts)
+	made, failed := r.cut(t, seed, count)
 	for i, f := range failed {
 		if i == 10 {
 			t.Errorf("and %d more", len(failed)-i)
@@ -189,7 +242,7 @@ func TestPowerCuts(t *testing.T) {
 	}
 	took := time.Since(began)
 	t.Logf("%s: %d power cuts of %d, %d failed, in %v (%.0f a second), seed %d", time.Now().UTC().Format(time.DateOnly),
-		made, *cuts, len(failed), took.Round(time.Second/10), float64(made)/took.Seconds(), s)
+		made, count, len(failed), took.Round(time.Second/10), float64(made)/took.Seconds(), seed)
 	if made == 0 {
 		t.Error("no cut was made")
 	}
@@ -198,7 +251,7 @@ func TestPowerCuts(t *testing.T) {
 // TestPowerCutsWithoutSync is the control: what was never synced is lost, and the check has to say so.
 func TestPowerCutsWithoutSync(t *testing.T) {
 	s := seedOf(t)
-	r := record(t, s, 20*time.Minute, "-sync=false")
+	r := record(t, s, 20*time.Minute, true, "-sync=false")
 	made, failed := r.cut(t, s, 60)
 	t.Logf("%d of %d power cuts were found out", len(failed), made)
 	for _, f := range failed[:min(3, len(failed))] {

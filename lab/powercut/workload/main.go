@@ -24,19 +24,20 @@ import (
 func main() {
 	var w workload
 	flag.StringVar(&w.card, "card", "", "root folder of the card")
-	claims := flag.String("claims", "", "file or device to say claims to and read answers from")
+	claims := flag.String("claims", "", "file or device to say claims to, and to read answers from")
+	answers := flag.String("answers", "", "file to read answers from, where it is not that of the claims")
 	flag.IntVar(&w.lines, "lines", 4, "telephone lines")
 	flag.DurationVar(&w.length, "length", 10*time.Minute, "of the lines' time; 0: until it is killed")
 	flag.Uint64Var(&w.seed, "seed", 1, "of all that is made up")
 	flag.BoolVar(&w.sync, "sync", true, "sync what is written")
 	flag.Parse()
-	if err := run(&w, *claims); err != nil {
+	if err := run(&w, *claims, *answers); err != nil {
 		fmt.Fprintln(os.Stderr, "workload:", err)
 		os.Exit(1)
 	}
 }
 
-func run(w *workload, claims string) error {
+func run(w *workload, claims, answers string) error {
 	if w.card == "" || w.lines < 1 || flag.NArg() > 0 {
 		return errors.New("-card is needed, at least one line, and nothing else")
 	}
@@ -48,6 +49,14 @@ func run(w *workload, claims string) error {
 		}
 		defer f.Close()
 		to, from = f, f
+	}
+	if answers != "" {
+		f, err := os.OpenFile(answers, os.O_RDWR, 0) // a pipe too: it never ends
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		from = f
 	}
 	w.teller = powercut.NewTeller(to, from)
 	return w.run()
