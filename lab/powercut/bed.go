@@ -15,7 +15,6 @@ import (
 // Bed is a card on this machine, with ext4 mounted on a device whose writes are logged. It takes root, qemu-storage-daemon,
 // /dev/fuse and loop devices.
 type Bed struct {
-	Base string // the card before anything was logged
 	Log  string // of its writes
 	Root string // where it is mounted
 
@@ -30,14 +29,25 @@ const logSpace = 8 << 30
 // patience is how long a tool may take that takes milliseconds.
 const patience = 20 * time.Second
 
-// NewBed makes a card of so many bytes in a folder, and mounts it.
-func NewBed(folder string, size int64) (_ *Bed, err error) {
-	b := &Bed{Base: filepath.Join(folder, "base"), Log: filepath.Join(folder, "log"), Root: filepath.Join(folder, "root")}
+// Format makes a card of so many bytes with an empty file system.
+func Format(name string, size int64) error {
+	if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Truncate(name, size)); err != nil {
+		return fmt.Errorf("make a card: %w", err)
+	}
+	if err := command("mke2fs", "-q", "-F", "-t", "ext4", name); err != nil {
+		return fmt.Errorf("make a card: %w", err)
+	}
+	return nil
+}
+
+// NewBed mounts a copy of a card; the folder gets what it needs.
+func NewBed(folder, base string) (_ *Bed, err error) {
+	b := &Bed{Log: filepath.Join(folder, "log"), Root: filepath.Join(folder, "root")}
 	card, export := filepath.Join(folder, "card"), filepath.Join(folder, "export")
 	if os.Geteuid() != 0 {
 		return nil, errors.New("a logged card needs root, to mount it: run this as root")
 	}
-	for name, size := range map[string]int64{b.Base: size, b.Log: logSpace, export: 0} {
+	for name, size := range map[string]int64{b.Log: logSpace, export: 0} {
 		if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Truncate(name, size)); err != nil {
 			return nil, err
 		}
@@ -45,10 +55,8 @@ func NewBed(folder string, size int64) (_ *Bed, err error) {
 	if err := os.Mkdir(b.Root, 0o700); err != nil {
 		return nil, err
 	}
-	for _, args := range [][]string{{"mke2fs", "-q", "-F", "-t", "ext4", b.Base}, {"cp", "--sparse=always", b.Base, card}} {
-		if err := command(args...); err != nil {
-			return nil, fmt.Errorf("make a card: %w", err)
-		}
+	if err := command("cp", "--sparse=always", base, card); err != nil {
+		return nil, fmt.Errorf("copy the card: %w", err)
 	}
 	defer func() {
 		if err != nil {

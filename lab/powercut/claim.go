@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -144,11 +145,31 @@ type Promises struct {
 	now    Promise
 }
 
-// Promises begins at the beginning.
-func (c *Claims) Promises() *Promises {
-	return &Promises{claims: c, now: Promise{
-		truth: c.Truth(), calls: make(map[call.ID]CallClaim), released: make(map[call.ID]bool),
-	}}
+// Promises begins at the beginning, with a card that was new.
+func (c *Claims) Promises() *Promises { return c.After(&Promise{truth: &Truth{}}) }
+
+// After begins where a cut ended an earlier life of the card, with what had been promised by then.
+func (c *Claims) After(p *Promise) *Promises {
+	now := p.clone()
+	now.truth = c.Truth()
+	for id, promised := range p.calls { // what was written further on, the card need not have, and goes on otherwise
+		before := slices.DeleteFunc(slices.Clone(p.truth.calls[id]), func(x CallClaim) bool { return x.Size > promised.Size })
+		now.truth.calls[id] = append(before, now.truth.calls[id]...)
+	}
+	for n, sum := range p.truth.entries {
+		if n <= p.entry {
+			now.truth.entries[n] = sum
+		}
+	}
+	return &Promises{claims: c, now: now}
+}
+
+func (p *Promise) clone() Promise {
+	c := *p
+	c.calls, c.released = make(map[call.ID]CallClaim), make(map[call.ID]bool)
+	maps.Copy(c.calls, p.calls)
+	maps.Copy(c.released, p.released)
+	return c
 }
 
 // At is what had been promised when the log had n entries; n never falls. The promise is the caller's.
@@ -156,8 +177,7 @@ func (p *Promises) At(n uint64) *Promise {
 	for ; p.next < len(p.claims.said) && p.claims.said[p.next].at <= n; p.next++ {
 		p.now.take(p.claims.said[p.next].Claim)
 	}
-	now := p.now
-	now.calls, now.released = maps.Clone(now.calls), maps.Clone(now.released)
+	now := p.now.clone()
 	return &now
 }
 

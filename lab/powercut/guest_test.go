@@ -105,5 +105,5 @@ func TestPowerCutsOfDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d claims in %v, %d entries of the log", r.claims.Len(), time.Since(began).Round(time.Millisecond), r.to-r.from)
-	r.survive(t, s, *cuts/2)
+	r.survive(t, s, max(1, *cuts/4))
 }

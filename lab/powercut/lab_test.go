@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	cuts    = flag.Int("cuts", 200, "power cuts")
+	cuts    = flag.Int("cuts", 200, "power cuts; of later lives, and of the virtual device, a quarter of that each")
 	seed    = flag.Uint64("seed", 0, "of the cuts and the workload; 0: of the time")
 	patient = flag.Duration("patient", 15*time.Minute, "no more cuts are made after so long")
 )
@@ -32,6 +32,32 @@ type recorded struct {
 	base, log string
 	from, to  uint64 // entries of the log: before the workload began, and after it ended
 	claims    *powercut.Claims
+	before    *powercut.Promise // of the life that a cut ended; nil: the card was new
+}
+
+func (r recorded) promises() *powercut.Promises {
+	if r.before == nil {
+		return r.claims.Promises()
+	}
+	return r.claims.After(r.before)
+}
+
+// replay begins before the first entry of the log.
+func (r recorded) replay(t *testing.T) (_ *powercut.Replay, done func()) {
+	t.Helper()
+	file, err := os.Open(r.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := powercut.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := powercut.ReadImage(r.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return powercut.NewReplay(log, base), func() { _ = file.Close() }
 }
 
 // folder is a new one, in memory where that is possible.
@@ -55,12 +81,22 @@ func build(t *testing.T, dir string) string {
 	return program
 }
 
-// record runs the workload on a card of 128 MiB, alone or beside others.
-func record(t *testing.T, seed uint64, length time.Duration, alone bool, flags ...string) recorded {
+// blank is a card of 128 MiB with nothing on it.
+func blank(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(folder(t), "blank")
+	if err := powercut.Format(name, 128<<20); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// record runs the workload on a copy of a card, alone or beside others.
+func record(t *testing.T, card string, seed uint64, length time.Duration, alone bool, flags ...string) recorded {
 	t.Helper()
 	dir := folder(t)
 	program := build(t, dir)
-	bed, err := powercut.NewBed(dir, 128<<20)
+	bed, err := powercut.NewBed(dir, card)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +105,7 @@ func record(t *testing.T, seed uint64, length time.Duration, alone bool, flags .
 			t.Error(err)
 		}
 	})
-	r := recorded{base: bed.Base, log: bed.Log}
+	r := recorded{base: card, log: bed.Log}
 	if r.from, err = bed.Length(); err != nil {
 		t.Fatal(err)
 	}
@@ -151,19 +187,8 @@ type failure struct {
 // cut cuts the power so many times, and gives the cuts made and those after which something was wrong.
 func (r recorded) cut(t *testing.T, seed uint64, count int) (made int, failed []failure) {
 	t.Helper()
-	file, err := os.Open(r.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	log, err := powercut.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	base, err := powercut.ReadImage(r.base)
-	if err != nil {
-		t.Fatal(err)
-	}
+	replay, done := r.replay(t)
+	defer done()
 	random := rand.New(rand.NewPCG(seed, 1))
 	points := make([]uint64, count)
 	for i := range points {
@@ -175,7 +200,7 @@ func (r recorded) cut(t *testing.T, seed uint64, count int) (made int, failed []
 	var checks sync.WaitGroup
 	free := make(chan struct{}, 2)
 	checker := powercut.Checker{Folder: memory()}
-	replay, promises, deadline := powercut.NewReplay(log, base), r.claims.Promises(), time.Now().Add(*patient)
+	promises, deadline := r.promises(), time.Now().Add(*patient)
 	for made < count && time.Now().Before(deadline) && t.Context().Err() == nil {
 		if err := replay.Advance(points[made]); err != nil {
 			t.Fatal(err)
@@ -224,7 +249,7 @@ func seedOf(t *testing.T) uint64 {
 // TestPowerCuts records four lines on a card, and cuts its power.
 func TestPowerCuts(t *testing.T) {
 	s := seedOf(t)
-	r := record(t, s, time.Hour, false)
+	r := record(t, blank(t), s, time.Hour, false)
 	r.survive(t, s, *cuts)
 }
 
@@ -248,10 +273,51 @@ func (r recorded) survive(t *testing.T, seed uint64, count int) {
 	}
 }
 
+// TestPowerCutsAgain goes on, again and again, where a cut has left the card, and cuts while the kernel and the recorder
+// still bring it into order, too.
+func TestPowerCutsAgain(t *testing.T) {
+	const lives = 6
+	s := seedOf(t)
+	random := rand.New(rand.NewPCG(s, 3))
+	r := record(t, blank(t), s, 2*time.Minute, false)
+	for life := range uint64(lives) {
+		at := r.to
+		if random.IntN(2) == 0 {
+			at = r.from + random.Uint64N(r.to-r.from+1)
+		}
+		card := r.cutCard(t, at, random)
+		before := r.promises().At(at)
+		begin := time.Duration(life+1) * time.Hour
+		r = record(t, card, s+life+1, 2*time.Minute, false, "-begin", begin.String())
+		r.before, r.from = before, 0
+		r.survive(t, s+life+1, max(1, *cuts/4/lives))
+	}
+}
+
+// cutCard is a card whose power was cut at an entry of the log.
+func (r recorded) cutCard(t *testing.T, at uint64, random *rand.Rand) string {
+	t.Helper()
+	replay, done := r.replay(t)
+	defer done()
+	if err := replay.Advance(at); err != nil {
+		t.Fatal(err)
+	}
+	image, cut, err := replay.Cut(random)
+	if err != nil {
+		t.Fatal(err)
+	}
+	card := filepath.Join(folder(t), "card")
+	if err := image.WriteFile(card); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("a life begins with a %v", cut)
+	return card
+}
+
 // TestPowerCutsWithoutSync is the control: what was never synced is lost, and the check has to say so.
 func TestPowerCutsWithoutSync(t *testing.T) {
 	s := seedOf(t)
-	r := record(t, s, 20*time.Minute, true, "-sync=false")
+	r := record(t, blank(t), s, 20*time.Minute, true, "-sync=false")
 	made, failed := r.cut(t, s, 60)
 	t.Logf("%d of %d power cuts were found out", len(failed), made)
 	for _, f := range failed[:min(3, len(failed))] {

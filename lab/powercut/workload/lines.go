@@ -11,9 +11,9 @@ import (
 	"github.com/linekeeper/linekeeper/recorder"
 )
 
-func lineConfig(i int, random *rand.Rand) recorder.LineConfig {
+func lineConfig(i int, begin int64, random *rand.Rand) recorder.LineConfig {
 	d := &detector{random: random}
-	d.next = d.pause()
+	d.next = begin + d.pause()
 	return recorder.LineConfig{
 		Name: fmt.Sprintf("line %d", i+1), Format: format, Codec: call.Opus, Detector: d,
 		NewEncoder: func(call.ID) (recorder.Encoder, error) { return &encoder{random: random}, nil },

@@ -27,6 +27,7 @@ func main() {
 	claims := flag.String("claims", "", "file or device to say claims to, and to read answers from")
 	answers := flag.String("answers", "", "file to read answers from, where it is not that of the claims")
 	flag.IntVar(&w.lines, "lines", 4, "telephone lines")
+	flag.DurationVar(&w.begin, "begin", 0, "where the lines' time begins: on a card that was recorded on before, later than it ended")
 	flag.DurationVar(&w.length, "length", 10*time.Minute, "of the lines' time; 0: until it is killed")
 	flag.Uint64Var(&w.seed, "seed", 1, "of all that is made up")
 	flag.BoolVar(&w.sync, "sync", true, "sync what is written")

@@ -3,7 +3,9 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"hash"
+	"io"
 	"sync"
 
 	"github.com/linekeeper/linekeeper/buffer"
@@ -60,6 +62,16 @@ func (n *notes) Append(rec call.Record) error {
 	f := n.files[rec.Call]
 	if f == nil {
 		f = &file{hash: sha256.New()}
+		if rec.Number > 0 { // it began in an earlier life
+			r, err := n.ring.OpenCall(rec.Call)
+			if err != nil {
+				return err
+			}
+			f.size, err = io.Copy(f.hash, io.NewSectionReader(r, 0, r.Size()))
+			if err := errors.Join(err, r.Close()); err != nil {
+				return err
+			}
+		}
 		n.files[rec.Call] = f
 	}
 	_, _ = f.hash.Write(rec.Data) // never fails

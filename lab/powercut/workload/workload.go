@@ -24,6 +24,7 @@ var format = pcm.Format{Rate: 8000, Channels: 1}
 type workload struct {
 	card   string
 	lines  int
+	begin  time.Duration // of the lines' time
 	length time.Duration
 	seed   uint64
 	sync   bool
@@ -51,6 +52,10 @@ func (w *workload) run() error {
 	if w.device, err = powercut.OpenDevice(w.card, o); err != nil {
 		return err
 	}
+	if err := w.resume(); err != nil {
+		return err
+	}
+	w.clock.Now = w.begin
 	if err := w.device.Settle(); err != nil {
 		return err
 	}
@@ -64,18 +69,39 @@ func (w *workload) run() error {
 	return errors.Join(err, <-ended, w.device.Ring.Close())
 }
 
+// resume takes over what an earlier life has left for headquarters.
+func (w *workload) resume() error {
+	calls, err := w.device.Ring.Calls()
+	if err != nil {
+		return err
+	}
+	for _, c := range calls {
+		if c.Manifest != nil && !c.Receipt {
+			w.notes.manifests[c.Header.Call] = *c.Manifest
+			w.whole = append(w.whole, c.Header.Call)
+		}
+	}
+	w.last = w.device.Ring.State().Last
+	w.given = w.last
+	waiting, err := w.device.Ring.Entries(1)
+	if len(waiting) > 0 {
+		w.given = waiting[0].Number - 1
+	}
+	return err
+}
+
 // hear gives the lines their audio, and says after each interval how far it went.
 func (w *workload) hear(heard chan<- time.Duration, ended chan error) error {
 	var lines []*recorder.Line
 	for i := range w.lines {
-		l, err := w.device.Recorder.Line(lineConfig(i, rand.New(rand.NewPCG(w.seed, uint64(i)+1))))
+		l, err := w.device.Recorder.Line(lineConfig(i, format.Frames(w.begin), rand.New(rand.NewPCG(w.seed, uint64(i)+1))))
 		if err != nil {
 			return err
 		}
 		lines = append(lines, l)
 	}
 	samples := make([]int16, format.Frames(period))
-	for at := time.Duration(0); w.length == 0 || at < w.length; at += period {
+	for at := w.begin; w.length == 0 || at < w.begin+w.length; at += period {
 		w.clock.Now = at + period
 		for _, l := range lines {
 			l.Heard(pcm.Period{Format: format, Position: format.Frames(at), At: w.clock.Now, Samples: samples})

@@ -26,15 +26,17 @@ type recorded struct {
 // its card is what stands in the copy.
 func record(t *testing.T, every uint64) recorded {
 	t.Helper()
+	return recordOn(t, t.TempDir(), every, 0)
+}
+
+// recordOn does so on a card that may have been recorded on before.
+func recordOn(t *testing.T, card string, every uint64, begin time.Duration) recorded {
+	t.Helper()
 	dir := t.TempDir()
-	card := filepath.Join(dir, "card")
 	r := recorded{cards: make(map[uint64]string)}
 	claimsFrom, claimsTo := io.Pipe()
 	answersFrom, answersTo := io.Pipe()
-	w := workload{card: card, lines: 3, length: 4 * time.Minute, seed: 7, sync: true, teller: powercut.NewTeller(claimsTo, answersFrom)}
-	if err := os.Mkdir(card, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	w := workload{card: card, lines: 3, begin: begin, length: 4 * time.Minute, seed: 7 + uint64(begin), sync: true, teller: powercut.NewTeller(claimsTo, answersFrom)}
 	ended := make(chan error, 1)
 	go func() {
 		err := w.run()
@@ -67,6 +69,27 @@ func TestClaimsHold(t *testing.T) {
 	for n := uint64(10); n <= uint64(r.claims.Len()); n += 10 {
 		if err := powercut.CheckRing(r.cards[n], promises.At(n)); err != nil {
 			t.Errorf("after claim %d: %v", n, err)
+		}
+	}
+}
+
+// TestClaimsHoldInLaterLives goes on where a cut has left calls open, twice.
+func TestClaimsHoldInLaterLives(t *testing.T) {
+	const cut, every = 150, 25
+	r := record(t, cut)
+	promise := r.claims.Promises().At(cut)
+	for begin := time.Hour; begin <= 2*time.Hour; begin += time.Hour {
+		r = recordOn(t, r.cards[cut], every, begin)
+		promises := r.claims.After(promise)
+		for n := uint64(every); n <= uint64(r.claims.Len()); n += every {
+			p := promises.At(n)
+			if n == cut { // where the next life begins
+				promise = p
+				continue
+			}
+			if err := powercut.CheckRing(r.cards[n], p); err != nil {
+				t.Errorf("life from %v on, after claim %d: %v", begin, n, err)
+			}
 		}
 	}
 }
