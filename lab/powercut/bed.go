@@ -87,7 +87,7 @@ func (b *Bed) serve(card, export string) error {
 	b.daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := b.daemon.Start(); err != nil {
 		b.daemon = nil
-		return err
+		return fmt.Errorf("%w (Debian has it in qemu-system-common)", err)
 	}
 	b.ended = make(chan error, 1)
 	go func() { b.ended <- b.daemon.Wait() }()

@@ -37,5 +37,10 @@
 //
 // Bed makes such a card on this machine: qemu-storage-daemon exports the logged device as a file through FUSE, and this
 // machine's kernel mounts it through a loop device. That takes root, /dev/fuse, loop devices and ext4, a second to start,
-// and shows the kernel's real ext4 at work; lab/device gives the same log with Debian's kernel and the whole recorder.
+// and shows the kernel's real ext4 at work; lab/device gives the same log with Debian's kernel.
+//
+//	go test -tags lab -v ./lab/powercut -cuts 10000   # as root
+//
+// runs both, goes on recording where cuts have left cards, and has a control: a recorder that does not sync must be
+// found out.
 package powercut

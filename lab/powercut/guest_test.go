@@ -33,8 +33,7 @@ func TestPowerCutsOfDevice(t *testing.T) {
 	const enough = 300 // claims
 	s := seedOf(t)
 	dir := folder(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	defer cancel()
+	ctx := stoppable(t, 10*time.Minute)
 	image, err := device.Prepare(ctx, "../../.cache/device", device.Options{Log: slog.Default()})
 	if err != nil {
 		t.Fatal(err)

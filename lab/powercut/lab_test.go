@@ -10,9 +10,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,6 +73,16 @@ func folder(t *testing.T) string {
 	return dir
 }
 
+// stoppable ends when the test does, or is interrupted: then the card is still taken away.
+func stoppable(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+	t.Cleanup(stop)
+	ctx, cancel := context.WithTimeoutCause(ctx, d, fmt.Errorf("not done after %v", d))
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // build makes the workload.
 func build(t *testing.T, dir string) string {
 	t.Helper()
@@ -109,8 +121,7 @@ func record(t *testing.T, card string, seed uint64, length time.Duration, alone 
 	if r.from, err = bed.Length(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
+	ctx := stoppable(t, 5*time.Minute)
 	w := exec.CommandContext(ctx, program, append(flags, "-card", bed.Root, "-length", length.String(), "-seed", fmt.Sprint(seed))...)
 	w.Stderr = os.Stderr
 	to, err := w.StdinPipe()
@@ -200,8 +211,8 @@ func (r recorded) cut(t *testing.T, seed uint64, count int) (made int, failed []
 	var checks sync.WaitGroup
 	free := make(chan struct{}, 2)
 	checker := powercut.Checker{Folder: memory()}
-	promises, deadline := r.promises(), time.Now().Add(*patient)
-	for made < count && time.Now().Before(deadline) && t.Context().Err() == nil {
+	promises, ctx := r.promises(), stoppable(t, *patient)
+	for made < count && ctx.Err() == nil {
 		if err := replay.Advance(points[made]); err != nil {
 			t.Fatal(err)
 		}
@@ -224,6 +235,9 @@ func (r recorded) cut(t *testing.T, seed uint64, count int) (made int, failed []
 		})
 	}
 	checks.Wait()
+	if errors.Is(ctx.Err(), context.Canceled) {
+		t.Fatal("interrupted")
+	}
 	return made, failed
 }
 
