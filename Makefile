@@ -54,6 +54,11 @@ NFPM_VERSION := v2.45.1
 .PHONY: deb
 deb: build build-arm64 $(NFPM) ## Debian packages of both programs for amd64 and arm64, into dist/
 	@images/deb.sh '$(VERSION)'
+.PHONY: deb-test
+deb-test: deb ## the packages installed, upgraded, run and removed in a clean Debian 12 (needs root); and built twice alike
+	@lab/need.sh deb-test
+	@images/deb-test.sh '$(VERSION)'
+	@images/deb-again.sh '$(VERSION)'
 $(NFPM):
 	@mkdir -p $(@D)
 	GOBIN=$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
@@ -91,7 +96,7 @@ lint: $(LINT) ## formatting, vet, the table of rooms, shell scripts, systemd uni
 	@lab/need.sh build lint
 	$(LINT) run ./...
 	$(LINT) run --build-tags e2e,qemu ./lab/... ./capture/...
-	shellcheck lab/*.sh systemd/*.sh .ci/run
+	shellcheck lab/*.sh systemd/*.sh images/*.sh .ci/run
 	systemd/verify.sh
 $(LINT):
 	@mkdir -p $(@D)

@@ -18,6 +18,7 @@ packages_of() {
 		printf '%s\n' qemu-system-x86 qemu-utils seabios mmdebstrap busybox-static cpio e2fsprogs kmod xz-utils \
 			linux-headers-amd64 linux-source libasound2-dev asterisk-core-sounds-en-wav
 		;;
+	deb-test) printf '%s\n' mmdebstrap systemd-container ;;
 	lint) printf '%s\n' shellcheck systemd ;;
 	*)
 		echo "lab/need.sh: no set named $1" >&2
