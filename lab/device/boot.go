@@ -94,6 +94,7 @@ func (b *boot) start(args []string, files []*os.File) error {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
+		defer runtime.UnlockOSThread() // a thread that ended would take with it what else was started from it
 		defer said.Close()
 		err := b.cmd.Start()
 		started <- err

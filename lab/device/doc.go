@@ -1,5 +1,5 @@
-// Package device is a virtual recorder's board: Debian 12 on its own kernel under QEMU, with systemd, two sides of a
-// real ALSA card (snd-aloop), a real GPIO chip (gpio-sim), USB sticks, a data disk whose every write can be logged, and
+// Package device is a virtual recorder's board: Debian 12 on its own kernel under QEMU, with systemd, two
+// real ALSA cards (snd-aloop), a real GPIO chip (gpio-sim), USB sticks, a data disk whose every write can be logged, and
 // a power cord that can be pulled.
 //
 //	image, err := device.Prepare(ctx, cacheDir, device.Options{Log: log})
@@ -7,7 +7,7 @@
 //	defer d.Close()
 //	out, err := d.Run(ctx, "uname", "-a")
 //	level, err := d.Level(ctx, 17)
-//	err = d.Play(ctx, device.Sound{Rate: 8000, Channels: 2, Samples: samples})
+//	err = d.Play(ctx, device.Sound{Card: 1, Rate: 8000, Channels: 1, Samples: samples})
 //	d.PowerCut()
 //	err = d.PowerOn(ctx)
 //

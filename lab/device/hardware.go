@@ -65,23 +65,38 @@ func (d *Device) Watch(ctx context.Context, number int, length time.Duration) ([
 	return edges, nil
 }
 
-// Sound is what is played into the guest's sound card. What is played into a substream N of hw:Loopback,0 is recorded
-// from hw:CARD=Loopback,DEV=1,SUBDEV=N. The last 12 to 68 ms may be lost: end with silence.
+// Cards is how many sound cards there are, named Line1 and Line2. What is played into a card's device 0 is recorded from
+// its device 1, each with eight substreams.
+const Cards = 2
+
+// Sound is what is played into a sound card. The last 12 to 68 ms may be lost: end with silence.
 type Sound struct {
-	Substream      int
+	Card           int // from 1
+	Substream      int // from 0
 	Rate, Channels int
 	Samples        []int16 // interleaved
 }
 
-// Play plays a sound, and returns when it was played. It may be heard later by what the guest's load delays, never
-// altered.
+// Microphone is the ALSA device that hears what is played into a substream of a card.
+func Microphone(card, substream int) string {
+	return fmt.Sprintf("hw:CARD=Line%d,DEV=1,SUBDEV=%d", card, substream)
+}
+
+// Play plays a sound, and returns when it was played. Where somebody listens already, it is brought to their rate.
 func (d *Device) Play(ctx context.Context, s Sound) error {
-	file := fmt.Sprintf("/run/lab-sound-%d.raw", s.Substream)
+	file := fmt.Sprintf("/run/lab-sound-%d-%d.raw", s.Card, s.Substream)
 	if err := d.WriteFile(ctx, file, pcm.AppendBytes(nil, s.Samples), 0o600); err != nil {
 		return err
 	}
-	_, err := d.Run(ctx, "aplay", "-q", "-D", fmt.Sprintf("plughw:Loopback,0,%d", s.Substream), "-t", "raw",
+	_, err := d.Run(ctx, "aplay", "-q", "-D", fmt.Sprintf("plughw:CARD=Line%d,DEV=0,SUBDEV=%d", s.Card, s.Substream), "-t", "raw",
 		"-f", "S16_LE", "-r", fmt.Sprint(s.Rate), "-c", fmt.Sprint(s.Channels), "--buffer-time=500000", file)
+	return err
+}
+
+// PlugCard puts a sound card in, or pulls it out, with whoever has it open.
+func (d *Device) PlugCard(ctx context.Context, card int, in bool) error {
+	verb := map[bool]string{true: "bind", false: "unbind"}[in]
+	_, err := d.Shell(ctx, fmt.Sprintf("echo snd_aloop.%d >/sys/bus/platform/drivers/snd_aloop/%s", card-1, verb))
 	return err
 }
 

@@ -49,7 +49,8 @@ rm root/lib
 
 mkdir -p root/etc/modules-load.d root/etc/systemd/system root/etc/systemd/network root/etc/modprobe.d
 printf '%s\n' virtio_net snd_aloop gpio-sim uinput >root/etc/modules-load.d/lab.conf
-echo 'options snd_aloop pcm_substreams=8' >root/etc/modprobe.d/lab.conf
+# Two cards, so that one can be pulled while the other is heard.
+echo 'options snd_aloop enable=1,1 id=Line1,Line2 pcm_substreams=8,8' >root/etc/modprobe.d/lab.conf
 printf '[Match]\nName=en* eth*\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\n' >root/etc/systemd/network/lab.network
 echo 'LABEL=labroot / ext4 noatime 0 0' >root/etc/fstab
 echo device >root/etc/hostname
