@@ -30,6 +30,9 @@ type workload struct {
 	sync   bool
 	teller *powercut.Teller
 
+	// lockstep has the lines wait for each sync, so that a seed gives the same claims every time; nil: they do not.
+	lockstep chan struct{}
+
 	device *powercut.Device
 	clock  powercut.Clock
 	notes  *notes
@@ -115,6 +118,15 @@ func (w *workload) hear(heard chan<- time.Duration, ended chan error) error {
 			ended <- nil
 			return err
 		}
+		if w.lockstep == nil {
+			continue
+		}
+		select {
+		case <-w.lockstep:
+		case err := <-ended:
+			ended <- nil
+			return err
+		}
 	}
 	return w.device.Recorder.Stop()
 }
@@ -128,6 +140,9 @@ func (w *workload) syncLoop(heard <-chan time.Duration) error {
 			if err := w.release(); err != nil {
 				return err
 			}
+		}
+		if w.lockstep != nil {
+			w.lockstep <- struct{}{}
 		}
 	}
 	return w.synced(0) // what stopping the recorder has added

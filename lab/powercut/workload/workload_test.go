@@ -22,21 +22,25 @@ type recorded struct {
 	cards  map[uint64]string
 }
 
-// record runs the workload, and copies its card at every so many claims. What a recorder that is killed there leaves on
+// every copies the card at every so many claims.
+func every(claims uint64) func(uint64) bool { return func(n uint64) bool { return n%claims == 0 } }
+
+// record runs the workload, and copies its card at the claims that are wanted. What a recorder that is killed there leaves on
 // its card is what stands in the copy.
-func record(t *testing.T, every uint64) recorded {
+func record(t *testing.T, wanted func(uint64) bool) recorded {
 	t.Helper()
-	return recordOn(t, t.TempDir(), every, 0)
+	return recordOn(t, workload{card: t.TempDir()}, wanted)
 }
 
-// recordOn does so on a card that may have been recorded on before.
-func recordOn(t *testing.T, card string, every uint64, begin time.Duration) recorded {
+// recordOn does so with what is given of the workload.
+func recordOn(t *testing.T, w workload, wanted func(uint64) bool) recorded {
 	t.Helper()
 	dir := t.TempDir()
 	r := recorded{cards: make(map[uint64]string)}
 	claimsFrom, claimsTo := io.Pipe()
 	answersFrom, answersTo := io.Pipe()
-	w := workload{card: card, lines: 3, begin: begin, length: 4 * time.Minute, seed: 7 + uint64(begin), sync: true, teller: powercut.NewTeller(claimsTo, answersFrom)}
+	w.lines, w.length, w.seed, w.sync = 3, 4*time.Minute, 7, true
+	w.teller = powercut.NewTeller(claimsTo, answersFrom)
 	ended := make(chan error, 1)
 	go func() {
 		err := w.run()
@@ -47,11 +51,11 @@ func recordOn(t *testing.T, card string, every uint64, begin time.Duration) reco
 	said := new(bytes.Buffer)
 	claims, err := powercut.Listen(io.TeeReader(claimsFrom, said), answersTo, func() (uint64, error) {
 		n++
-		if n%every != 0 {
+		if !wanted(n) {
 			return n, nil
 		}
 		r.cards[n] = filepath.Join(dir, fmt.Sprint(n))
-		return n, os.CopyFS(r.cards[n], os.DirFS(card))
+		return n, os.CopyFS(r.cards[n], os.DirFS(w.card))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +68,7 @@ func recordOn(t *testing.T, card string, every uint64, begin time.Duration) reco
 }
 
 func TestClaimsHold(t *testing.T) {
-	r := record(t, 10)
+	r := record(t, every(10))
 	promises := r.claims.Promises()
 	for n := uint64(10); n <= uint64(r.claims.Len()); n += 10 {
 		if err := powercut.CheckRing(r.cards[n], promises.At(n)); err != nil {
@@ -75,13 +79,13 @@ func TestClaimsHold(t *testing.T) {
 
 // TestClaimsHoldInLaterLives goes on where a cut has left calls open, twice.
 func TestClaimsHoldInLaterLives(t *testing.T) {
-	const cut, every = 150, 25
-	r := record(t, cut)
+	const cut, step = 150, 25
+	r := record(t, every(cut))
 	promise := r.claims.Promises().At(cut)
 	for begin := time.Hour; begin <= 2*time.Hour; begin += time.Hour {
-		r = recordOn(t, r.cards[cut], every, begin)
+		r = recordOn(t, workload{card: r.cards[cut], begin: begin}, every(step))
 		promises := r.claims.After(promise)
-		for n := uint64(every); n <= uint64(r.claims.Len()); n += every {
+		for n := uint64(step); n <= uint64(r.claims.Len()); n += step {
 			p := promises.At(n)
 			if n == cut { // where the next life begins
 				promise = p
@@ -119,36 +123,39 @@ func claimsOf(t *testing.T, said []byte, edit func(n uint64, c *powercut.Claim))
 
 // TestCheckFindsOut promises more than the card holds, or other things.
 func TestCheckFindsOut(t *testing.T) {
-	const at = 160
-	r := record(t, at)
+	r := recordOn(t, workload{card: t.TempDir(), lockstep: make(chan struct{})}, func(n uint64) bool { return n >= 120 && n < 160 })
+	at := uint64(0) // a claim of a call that goes on, and of an entry
+	claimsOf(t, r.said, func(n uint64, c *powercut.Claim) {
+		if at == 0 && r.cards[n] != "" && len(c.Entries) > 0 && len(c.Calls) > 0 && !c.Calls[0].Ended {
+			at = n
+		}
+	})
+	if at == 0 {
+		t.Fatal("no claim to alter")
+	}
 	for name, c := range map[string]struct {
-		edit func(c *powercut.Claim, last uint64) // of the last claim; last: entry before it
+		edit func(c *powercut.Claim)
 		want string
 	}{
-		"nothing": {func(*powercut.Claim, uint64) {}, ""},
-		"a call more": {func(c *powercut.Claim, _ uint64) {
-			c.Calls = append(c.Calls, powercut.CallClaim{Call: call.ID{1}, Size: 5})
-		}, "is gone"},
-		"other bytes":        {func(c *powercut.Claim, _ uint64) { c.Calls[0].SHA256 = strings.Repeat("0", 64) }, "not those that were written"},
-		"more bytes":         {func(c *powercut.Claim, _ uint64) { c.Calls[0].Size++ }, "bytes of it are left"},
-		"an end":             {func(c *powercut.Claim, _ uint64) { c.Calls[0].Ended = true }, "its end was synced, and is gone"},
-		"later audio":        {func(c *powercut.Claim, _ uint64) { c.Heard += time.Second }, "had been heard"},
-		"an entry more":      {func(c *powercut.Claim, _ uint64) { c.Entries = []powercut.EntryClaim{{Number: 1e6}} }, "was synced"},
-		"released calls":     {func(c *powercut.Claim, _ uint64) { c.Released = &powercut.Release{Calls: []call.ID{c.Calls[0].Call}} }, "waits again"},
-		"released entries":   {func(c *powercut.Claim, _ uint64) { c.Released = &powercut.Release{Last: 1e6} }, "which headquarters has"},
-		"an entry re-hashed": {func(c *powercut.Claim, last uint64) { c.Entries = []powercut.EntryClaim{{Number: last, SHA256: "x"}} }, "not the one that was written"},
+		"nothing":          {func(*powercut.Claim) {}, ""},
+		"a call more":      {func(c *powercut.Claim) { c.Calls = append(c.Calls, powercut.CallClaim{Call: call.ID{1}, Size: 5}) }, "is gone"},
+		"other bytes":      {func(c *powercut.Claim) { c.Calls[0].SHA256 = strings.Repeat("0", 64) }, "not those that were written"},
+		"more bytes":       {func(c *powercut.Claim) { c.Calls[0].Size++ }, "bytes of it are left"},
+		"an end":           {func(c *powercut.Claim) { c.Calls[0].Ended = true }, "its end was synced, and is gone"},
+		"later audio":      {func(c *powercut.Claim) { c.Heard += time.Minute }, "had been heard"},
+		"an entry more":    {func(c *powercut.Claim) { c.Entries = []powercut.EntryClaim{{Number: 1e6}} }, "was synced"},
+		"another entry":    {func(c *powercut.Claim) { c.Entries[0].SHA256 = "x" }, "not the one that was written"},
+		"a released call":  {func(c *powercut.Claim) { c.Released = &powercut.Release{Calls: []call.ID{c.Calls[0].Call}} }, "waits again"},
+		"released entries": {func(c *powercut.Claim) { c.Released = &powercut.Release{Last: 1e6} }, "which headquarters has"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			card := t.TempDir()
 			if err := os.CopyFS(card, os.DirFS(r.cards[at])); err != nil {
 				t.Fatal(err)
 			}
-			last := uint64(0)
 			claims := claimsOf(t, r.said, func(n uint64, claim *powercut.Claim) {
 				if n == at {
-					c.edit(claim, last)
-				} else if n := len(claim.Entries); n > 0 {
-					last = claim.Entries[n-1].Number
+					c.edit(claim)
 				}
 			})
 			err := powercut.CheckRing(card, claims.Promises().At(at))
@@ -162,7 +169,7 @@ func TestCheckFindsOut(t *testing.T) {
 // TestCheckFindsDamage takes from the card what it had.
 func TestCheckFindsDamage(t *testing.T) {
 	const at = 150
-	r := record(t, at)
+	r := recordOn(t, workload{card: t.TempDir(), lockstep: make(chan struct{})}, every(at))
 	for name, damage := range map[string]func(ring string, segments []string) error{
 		"a segment gone":    func(_ string, s []string) error { return os.Remove(s[1]) },
 		"the ring gone":     func(ring string, _ []string) error { return os.RemoveAll(ring) },
