@@ -53,7 +53,7 @@ unpack() {
 contain() {
 	set -- --quiet --private-network --directory "$@"
 	[ -d /run/systemd/system ] || set -- --register=no --keep-unit "$@"
-	SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 timeout --foreground 300 systemd-nspawn "$@"
+	SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 timeout --foreground 600 systemd-nspawn "$@"
 }
 
 echo "in a root where no systemd runs, as when an image is made:"
@@ -70,7 +70,7 @@ FailureAction=exit-force
 [Service]
 Type=oneshot
 ExecStart=/bin/sh -c 'sh /deb-test/deb-test-inside.sh running >/deb-test/said 2>&1 && touch /deb-test/well'
-TimeoutStartSec=240
+TimeoutStartSec=500
 END
 ln -s ../deb-test.service "$work/running/etc/systemd/system/multi-user.target.wants/"
 contain "$work/running" --boot >"$work/console" 2>&1 </dev/null || true
