@@ -7,8 +7,8 @@
 // ring goes round. Claims go out as lines of JSON, each of which waits for an empty line in answer: without -claims, on
 // standard output and input.
 //
-// With -sync=false nothing is ever synced: what it then claims is not true, and a check that does not find that out is
-// worth nothing.
+// With -forget 1 nothing is ever synced, with less only some: what it then claims is not true, and a check that does not
+// find that out is worth nothing.
 package main
 
 import (
@@ -30,7 +30,7 @@ func main() {
 	flag.DurationVar(&w.begin, "begin", 0, "where the lines' time begins: on a card that was recorded on before, later than it ended")
 	flag.DurationVar(&w.length, "length", 10*time.Minute, "of the lines' time; 0: until it is killed")
 	flag.Uint64Var(&w.seed, "seed", 1, "of all that is made up")
-	flag.BoolVar(&w.sync, "sync", true, "sync what is written")
+	flag.Float64Var(&w.forget, "forget", 0, "share of the syncs that are not done: the control")
 	flag.Parse()
 	if err := run(&w, *claims, *answers); err != nil {
 		fmt.Fprintln(os.Stderr, "workload:", err)

@@ -27,7 +27,7 @@ type workload struct {
 	begin  time.Duration // of the lines' time
 	length time.Duration
 	seed   uint64
-	sync   bool
+	forget float64 // share of the syncs
 	teller *powercut.Teller
 
 	// lockstep has the lines wait for each sync, so that a seed gives the same claims every time; nil: they do not.
@@ -48,8 +48,8 @@ func (w *workload) run() error {
 	w.random = rand.New(rand.NewPCG(w.seed, 0))
 	w.notes = newNotes()
 	o := powercut.DeviceOptions{Wrap: w.notes.wrap, Observer: w.notes, Clock: &w.clock}
-	if !w.sync {
-		o.FS = unsynced{}
+	if w.forget > 0 {
+		o.FS = forgetful{w.forget, rand.New(rand.NewPCG(w.seed, 1<<32))}
 	}
 	var err error
 	if w.device, err = powercut.OpenDevice(w.card, o); err != nil {

@@ -39,7 +39,7 @@ func recordOn(t *testing.T, w workload, wanted func(uint64) bool) recorded {
 	r := recorded{cards: make(map[uint64]string)}
 	claimsFrom, claimsTo := io.Pipe()
 	answersFrom, answersTo := io.Pipe()
-	w.lines, w.length, w.seed, w.sync = 3, 4*time.Minute, 7, true
+	w.lines, w.length, w.seed = 3, 4*time.Minute, 7
 	w.teller = powercut.NewTeller(claimsTo, answersFrom)
 	ended := make(chan error, 1)
 	go func() {
