@@ -32,7 +32,7 @@ test: ## unit and table tests: no hardware, no root, no network
 
 .PHONY: deps
 deps: ## install what every target needs (as root, or with sudo)
-	lab/need.sh build assets run e2e bench arm64 lint
+	lab/need.sh build assets run e2e bench arm64 lint lab
 	go mod download
 	$(MAKE) --no-print-directory assets $(LINT) lab/browser/node_modules/.installed
 
@@ -83,9 +83,9 @@ e2e: build bin/demo lab/browser/node_modules/.installed ## both programs, real A
 	go test -tags e2e -count 1 -parallel 8 -timeout 20m ./lab/... ./capture/...
 
 .PHONY: lab
-lab: build ## the recorder in a virtual device: real kernel and card, light, network and power cut (QEMU)
+lab: deb ## the recorder in a virtual device: real kernel and cards, light, network and power cut (QEMU)
 	@lab/need.sh build lab
-	go test -tags lab -count 1 -p 1 -timeout 20m ./lab/device/...
+	go test -tags lab -count 1 -p 1 -timeout 20m ./lab/device/... ./lab/devicetest
 
 .PHONY: test-arm64
 test-arm64: build-arm64 ## replay with the arm64 build under qemu-user
@@ -95,8 +95,8 @@ test-arm64: build-arm64 ## replay with the arm64 build under qemu-user
 lint: $(LINT) ## formatting, vet, the table of rooms, shell scripts, systemd units
 	@lab/need.sh build lint
 	$(LINT) run ./...
-	$(LINT) run --build-tags e2e,qemu ./lab/... ./capture/...
-	shellcheck lab/*.sh systemd/*.sh images/*.sh .ci/run
+	$(LINT) run --build-tags e2e,qemu,lab ./lab/... ./capture/...
+	shellcheck lab/*.sh lab/device/*.sh systemd/*.sh images/*.sh .ci/run
 	systemd/verify.sh
 $(LINT):
 	@mkdir -p $(@D)
