@@ -10,12 +10,17 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Checker checks cards, several at once.
 type Checker struct {
 	// Folder is where the checks put their files; best in memory. Empty: where temporary files go.
 	Folder string
+
+	// Keep is how many cards that failed are left there, to be looked at; their errors say where.
+	Keep int32
+	kept atomic.Int32
 
 	// rings is held to read while a ring is open, and to write while a tool is started: until it runs, a child process
 	// has all that its parent has, the locks of rings too, which then cannot be opened again.
@@ -29,7 +34,13 @@ func (c *Checker) Check(ctx context.Context, card *Image, p *Promise) (err error
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	defer func() {
+		if err != nil && c.kept.Add(1) <= c.Keep {
+			err = fmt.Errorf("%w (kept in %s)", err, folder)
+			return
+		}
+		err = errors.Join(err, os.RemoveAll(folder))
+	}()
 	image, root := filepath.Join(folder, "card"), filepath.Join(folder, "root")
 	if err := errors.Join(card.WriteFile(image), os.Mkdir(root, 0o700)); err != nil {
 		return err

@@ -196,7 +196,7 @@ type failure struct {
 }
 
 // cut cuts the power so many times, and gives the cuts made and those after which something was wrong.
-func (r recorded) cut(t *testing.T, seed uint64, count int) (made int, failed []failure) {
+func (r recorded) cut(t *testing.T, checker *powercut.Checker, seed uint64, count int) (made int, failed []failure) {
 	t.Helper()
 	replay, done := r.replay(t)
 	defer done()
@@ -210,7 +210,6 @@ func (r recorded) cut(t *testing.T, seed uint64, count int) (made int, failed []
 	var mu sync.Mutex
 	var checks sync.WaitGroup
 	free := make(chan struct{}, 2)
-	checker := powercut.Checker{Folder: memory()}
 	promises, ctx := r.promises(), stoppable(t, *patient)
 	for made < count && ctx.Err() == nil {
 		if err := replay.Advance(points[made]); err != nil {
@@ -271,7 +270,7 @@ func TestPowerCuts(t *testing.T) {
 func (r recorded) survive(t *testing.T, seed uint64, count int) {
 	t.Helper()
 	began := time.Now()
-	made, failed := r.cut(t, seed, count)
+	made, failed := r.cut(t, &powercut.Checker{Folder: memory(), Keep: 3}, seed, count)
 	for i, f := range failed {
 		if i == 10 {
 			t.Errorf("and %d more", len(failed)-i)
@@ -336,7 +335,7 @@ func TestPowerCutsWithoutSync(t *testing.T) {
 			const count = 120
 			s := seedOf(t)
 			r := record(t, blank(t), s, 20*time.Minute, true, "-forget", forget)
-			made, failed := r.cut(t, s, count)
+			made, failed := r.cut(t, &powercut.Checker{Folder: memory()}, s, count)
 			t.Logf("%d of %d power cuts were found out", len(failed), made)
 			for _, f := range failed[:min(3, len(failed))] {
 				t.Logf("%v:\n%v", f.cut, f.err)
