@@ -121,7 +121,16 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	if err := errors.Join(f.Truncate(0), second(f.WriteAt([]byte(pid), 0))); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", name, err), f.Close())
 	}
-	return f, nil
+	return lock{f}, nil
+}
+
+// lock is a file that is held. It is unlocked before it is closed: a child process that is just being started has it
+// open too until it runs its own program, and would hold it a moment longer.
+type lock struct{ *os.File }
+
+// Close lets go.
+func (l lock) Close() error {
+	return errors.Join(unix.Flock(int(l.Fd()), unix.LOCK_UN), l.File.Close())
 }
 
 func second(_ int, err error) error { return err }
