@@ -46,7 +46,15 @@ func start(t *testing.T, cfg device.Config) *device.Device {
 func TestHandles(t *testing.T) {
 	d := start(t, device.Config{Data: &device.Disk{Bytes: 64 << 20, Mount: "/data", Log: true}})
 	ctx := within(t, 3*time.Minute)
+	for _, handle := range []struct {
+		name string
+		try  func(context.Context, *testing.T, *device.Device)
+	}{{"files and commands", files}, {"clock", clock}, {"input", input}, {"stick", stick}, {"network", network}, {"power cut", powerCut}} {
+		t.Run(handle.name, func(t *testing.T) { handle.try(ctx, t, d) })
+	}
+}
 
+func files(ctx context.Context, t *testing.T, d *device.Device) {
 	if err := d.WriteFile(ctx, "/tmp/a/b", []byte("x\x00y"), 0o640); err != nil {
 		t.Fatal(err)
 	}
@@ -59,79 +67,94 @@ func TestHandles(t *testing.T) {
 	}
 	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer cancel()
-	if _, err := d.Run(short, "sleep", "100"); err == nil {
+	if _, err := d.Run(short, "sleep", "4321"); err == nil {
 		t.Error("a command outlived its deadline")
 	}
-	t.Run("clock", func(t *testing.T) {
-		to := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-		if err := d.SetClock(ctx, to); err != nil {
+	if _, err := d.Poll(ctx, "! pgrep -f 'sleep 432[1]'"); err != nil {
+		t.Errorf("a command whose deadline passed still runs: %v", err)
+	}
+}
+
+func clock(ctx context.Context, t *testing.T, d *device.Device) {
+	if err := d.SetClock(ctx, time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := d.Run(ctx, "date", "-u", "+%F"); err != nil || said != "2030-01-02\n" {
+		t.Errorf("it is %q, %v", said, err)
+	}
+}
+
+func input(ctx context.Context, t *testing.T, d *device.Device) {
+	for _, high := range []bool{true, false} {
+		if err := d.Pull(ctx, 4, high); err != nil {
 			t.Fatal(err)
 		}
-		if said, err := d.Run(ctx, "date", "-u", "+%F"); err != nil || said != "2030-01-02\n" {
-			t.Errorf("it is %q, %v", said, err)
+		if got, err := d.Level(ctx, 4); err != nil || got != high {
+			t.Errorf("pulled %t, is %t, %v", high, got, err)
 		}
-	})
-	t.Run("input", func(t *testing.T) {
-		for _, high := range []bool{true, false} {
-			if err := d.Pull(ctx, 4, high); err != nil {
-				t.Fatal(err)
-			}
-			if got, err := d.Level(ctx, 4); err != nil || got != high {
-				t.Errorf("pulled %t, is %t, %v", high, got, err)
-			}
-		}
-	})
-	t.Run("stick", func(t *testing.T) {
-		stick := filepath.Join(t.TempDir(), "stick.img")
-		if err := os.WriteFile(stick, append([]byte("linekeeper"), make([]byte, 1<<20)...), 0o600); err != nil {
+	}
+}
+
+func stick(ctx context.Context, t *testing.T, d *device.Device) {
+	image := filepath.Join(t.TempDir(), "stick.img")
+	if err := os.WriteFile(image, append([]byte("linekeeper"), make([]byte, 1<<20)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := d.PlugStick(ctx, "one", image); err != nil {
 			t.Fatal(err)
 		}
-		for range 2 {
-			if err := d.PlugStick(ctx, "one", stick); err != nil {
-				t.Fatal(err)
-			}
-			if said, err := d.Poll(ctx, "head -c 10 /dev/disk/by-id/usb-*_one-0:0"); err != nil || said != "linekeeper" {
-				t.Errorf("on the stick: %q, %v", said, err)
-			}
-			if err := d.PullStick(ctx, "one"); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := d.Poll(ctx, "! test -e /dev/disk/by-id/usb-*_one-0:0"); err != nil {
-				t.Error(err)
-			}
+		if said, err := d.Poll(ctx, "head -c 10 /dev/disk/by-id/usb-*_one-0:0"); err != nil || said != "linekeeper" {
+			t.Errorf("on the stick: %q, %v", said, err)
 		}
-	})
-	t.Run("network", func(t *testing.T) {
-		for _, step := range []struct {
-			up   bool
-			line string
-		}{{true, "ip route | grep -q default"}, {false, "! ip route | grep -q default"}, {true, "ip route | grep -q default"}} {
-			if err := d.SetLink(ctx, step.up); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := d.Poll(ctx, step.line); err != nil {
-				t.Errorf("link %t: %v", step.up, err)
-			}
-		}
-	})
-	t.Run("power cut", func(t *testing.T) {
-		if _, err := d.Shell(ctx, "mountpoint /data && echo kept >/data/file && sync"); err != nil {
+		if err := d.PullStick(ctx, "one"); err != nil {
 			t.Fatal(err)
 		}
-		waiting := make(chan error)
-		go func() {
-			_, err := d.Run(ctx, "sleep", "100")
-			waiting <- err
-		}()
-		d.PowerCut()
-		if err := <-waiting; err == nil || ctx.Err() != nil {
-			t.Errorf("what waited for the guest: %v", err)
+		if _, err := d.Poll(ctx, "! test -e /dev/disk/by-id/usb-*_one-0:0"); err != nil {
+			t.Error(err)
 		}
-		if err := d.PowerOn(ctx); err != nil {
+	}
+}
+
+func network(ctx context.Context, t *testing.T, d *device.Device) {
+	for _, step := range []struct {
+		up   bool
+		line string
+	}{{true, "ip route | grep -q default"}, {false, "! ip route | grep -q default"}, {true, "ip route | grep -q default"}} {
+		if err := d.SetLink(ctx, step.up); err != nil {
 			t.Fatal(err)
 		}
-		if said, err := d.Poll(ctx, "cat /data/file"); err != nil || said != "kept\n" {
-			t.Errorf("after the cut: %q, %v", said, err)
+		if _, err := d.Poll(ctx, step.line); err != nil {
+			t.Errorf("link %t: %v", step.up, err)
 		}
-	})
+	}
+	for _, netem := range []string{"delay 200ms loss 1%", ""} {
+		if err := d.ShapeNetwork(ctx, netem); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func powerCut(ctx context.Context, t *testing.T, d *device.Device) {
+	if _, err := d.Shell(ctx, "mountpoint /data && echo kept >/data/file && sync"); err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan error)
+	go func() {
+		_, err := d.Run(ctx, "sleep", "100")
+		waiting <- err
+	}()
+	d.PowerCut()
+	if err := <-waiting; err == nil || ctx.Err() != nil {
+		t.Errorf("what waited for the guest: %v", err)
+	}
+	if log, err := os.Stat(d.DataLog()); err != nil || log.Sys().(*syscall.Stat_t).Blocks == 0 {
+		t.Errorf("nothing was logged: %v", err)
+	}
+	if err := d.PowerOn(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := d.Poll(ctx, "cat /data/file"); err != nil || said != "kept\n" {
+		t.Errorf("after the cut: %q, %v", said, err)
+	}
 }

@@ -72,6 +72,10 @@ func prepareBase(ctx context.Context, cacheDir string, log *slog.Logger) (string
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
+	left, _ := filepath.Glob(filepath.Join(cacheDir, "making-*")) // by a run that was killed: we hold the lock
+	for _, dir := range left {
+		_ = os.RemoveAll(dir)
+	}
 	temp, err := os.MkdirTemp(cacheDir, "making-")
 	if err != nil {
 		return "", err
