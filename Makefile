@@ -80,12 +80,19 @@ lab/browser/node_modules/.installed: lab/browser/package.json lab/browser/packag
 .PHONY: e2e
 e2e: build bin/demo lab/browser/node_modules/.installed ## both programs, real ALSA capture, real brokers, the pages in a browser
 	@lab/need.sh build e2e
-	go test -tags e2e -count 1 -parallel 8 -timeout 20m ./lab/... ./capture/...
+	go test -tags e2e -count 1 -parallel 8 -timeout 20m ./lab/e2e ./lab/linesim ./capture
 
+CUTS ?= 200
 .PHONY: lab
-lab: deb ## the recorder in a virtual device: real kernel and cards, light, network and power cut (QEMU)
+lab: deb ## the recorder in a virtual device: real kernel and cards, light, network, power cuts (QEMU; needs root)
 	@lab/need.sh build lab
-	go test -tags lab -count 1 -p 1 -timeout 20m ./lab/device/... ./lab/devicetest
+	go test -tags lab -count 1 -v -p 1 -timeout 20m ./lab/device/... ./lab/devicetest
+	go test -tags lab -count 1 -v -timeout 60m ./lab/powercut -cuts $(CUTS)
+
+.PHONY: powercuts
+powercuts: ## the part of make lab that needs no virtual device: CUTS power cuts of a card (default 200; needs root)
+	@lab/need.sh build lab
+	go test -tags lab -count 1 -v -run 'TestPowerCuts$$|TestPowerCutsWithoutSync' ./lab/powercut -cuts $(CUTS)
 
 .PHONY: test-arm64
 test-arm64: build-arm64 ## replay with the arm64 build under qemu-user
