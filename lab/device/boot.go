@@ -38,24 +38,31 @@ type boot struct {
 func (d *Device) startBoot(ctx context.Context) (*boot, error) {
 	var ours []net.Conn
 	var theirs []*os.File
-	closeAll := func() {
+	closeOurs := func() {
 		for _, c := range ours {
 			_ = c.Close()
+		}
+	}
+	closeTheirs := func() {
+		for _, f := range theirs {
+			_ = f.Close()
 		}
 	}
 	for _, name := range []string{"agent", "ack", "qmp"} {
 		here, there, err := socketPair(name)
 		if err != nil {
-			closeAll()
+			closeOurs()
+			closeTheirs()
 			return nil, err
 		}
-		defer there.Close()
 		ours, theirs = append(ours, here), append(theirs, there)
 	}
 	b := &boot{said: d.file("qemu.log"), dead: make(chan struct{})}
 	begin := time.Now()
-	if err := b.start(d.arguments(), theirs); err != nil {
-		closeAll()
+	err := b.start(d.arguments(), theirs)
+	closeTheirs() // QEMU has its own: with ours open, its end would not be heard
+	if err != nil {
+		closeOurs()
 		return nil, err
 	}
 	b.agent = newClient(ours[0], b)
@@ -69,7 +76,7 @@ func (d *Device) startBoot(ctx context.Context) (*boot, error) {
 			}
 		}
 	})
-	err := b.qmp.greet(ctx)
+	err = b.qmp.greet(ctx)
 	if err == nil {
 		err = b.agent.awaitReady(ctx)
 	}
