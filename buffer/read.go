@@ -216,3 +216,15 @@ func (c *callReader) first() ([]byte, error) {
 	data, _, err := c.record(0)
 	return data, err
 }
+
+// ReadCall opens a call file as OpenCall does, to be read once from its beginning. The caller closes it.
+func (r *Ring) ReadCall(id call.ID) (io.ReadCloser, error) {
+	c, err := r.OpenCall(id)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.NewSectionReader(c, 0, c.Size()), c}, nil
+}

@@ -81,7 +81,7 @@ func (d *device) begin(state buffer.State, found buffer.Recovered, log *slog.Log
 	if err != nil {
 		return err
 	}
-	if err := d.recorder.CloseInterrupted(calls, d.openStored, resumeFile); err != nil {
+	if err := d.recorder.CloseInterrupted(calls, d.ring.ReadCall, resumeFile); err != nil {
 		log.Error("a call of the last run cannot be closed", "error", err)
 	}
 	if err := d.ring.Sync(); err != nil {
@@ -95,17 +95,6 @@ func (d *device) begin(state buffer.State, found buffer.Recovered, log *slog.Log
 		d.lines = append(d.lines, l)
 	}
 	return nil
-}
-
-func (d *device) openStored(id call.ID) (io.ReadCloser, error) {
-	r, err := d.ring.OpenCall(id)
-	if err != nil {
-		return nil, err
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.NewSectionReader(r, 0, r.Size()), r}, nil
 }
 
 func reportRecovery(found buffer.Recovered, log *slog.Logger) {

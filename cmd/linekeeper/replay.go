@@ -232,7 +232,7 @@ func (c *collector) writeMedia(d *device, folder string) error {
 }
 
 func writeMedia(d *device, id call.ID, name string) (err error) {
-	stored, err := d.openStored(id)
+	stored, err := d.ring.ReadCall(id)
 	if err != nil {
 		return err
 	}

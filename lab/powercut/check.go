@@ -127,7 +127,7 @@ func (d *Device) checkCall(c call.Stored, p *Promise) error {
 
 // compare reads the call's file and compares it with what was written, wherever the workload said how it stood.
 func (d *Device) compare(id call.ID, p *Promise) error {
-	r, err := d.OpenCall(id)
+	r, err := d.Ring.ReadCall(id)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (d *Device) compare(id call.ID, p *Promise) error {
 }
 
 func (d *Device) verify(id call.ID) (seal.Contents, error) {
-	r, err := d.OpenCall(id)
+	r, err := d.Ring.ReadCall(id)
 	if err != nil {
 		return seal.Contents{}, err
 	}

@@ -92,25 +92,13 @@ func (d *Device) Settle() error {
 	if err != nil {
 		return err
 	}
-	err = d.Recorder.CloseInterrupted(calls, d.OpenCall, func(stored io.Reader) (recorder.Ending, call.End, bool, error) {
+	err = d.Recorder.CloseInterrupted(calls, d.Ring.ReadCall, func(stored io.Reader) (recorder.Ending, call.End, bool, error) {
 		return seal.ResumeWriter(stored)
 	})
 	if err := errors.Join(err, d.Ring.Sync()); err != nil {
 		return fmt.Errorf("settle what the cut left: %w", err)
 	}
 	return nil
-}
-
-// OpenCall gives the stored bytes of a call.
-func (d *Device) OpenCall(id call.ID) (io.ReadCloser, error) {
-	r, err := d.Ring.OpenCall(id)
-	if err != nil {
-		return nil, err
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.NewSectionReader(r, 0, r.Size()), r}, nil
 }
 
 // Clock is set, and does not go on its own.
