@@ -36,9 +36,19 @@ const (
 	FLAC Codec = "flac"
 )
 
+// Seal is how a call's chunks and marks are sealed.
+type Seal string
+
+// The seals.
+const (
+	SealNone   Seal = "none"             // in clear, which somebody has chosen
+	SealChaCha Seal = "chacha20poly1305" // RFC 8439, under a key that the key record holds, wrapped with age
+)
+
 // Header is what a call's file begins with, all of it known when the call begins.
 type Header struct {
-	Version       int      `json:"v"` // of the call file's format: 0, in clear
+	Version       int      `json:"v"`    // of the call file's format
+	Seal          Seal     `json:"seal"` // how chunks and marks are sealed
 	Call          ID       `json:"call"`
 	Device        DeviceID `json:"device"`
 	Epoch         Epoch    `json:"epoch"`
@@ -61,9 +71,11 @@ type Kind uint8
 const (
 	KindHeader Kind = 1 // a call's Header
 	KindKey    Kind = 2 // the call key, wrapped
-	KindChunk  Kind = 3 // media
-	KindMark   Kind = 4 // a Mark
+	KindChunk  Kind = 3 // media, sealed
+	KindMark   Kind = 4 // a Mark, sealed
 	KindEnd    Kind = 5 // an End: nothing of the call follows
+	KindHole   Kind = 6 // stands where records were that are damaged
+	KindGap    Kind = 7 // a Gap, in clear: so that recovery, which has no key, can read it
 
 	// The rest belong to the ring and are never part of a call file.
 	KindEntry Kind = 16 // an entry of the ledger, as signed; Number is the entry's
@@ -71,7 +83,7 @@ const (
 )
 
 // InFile says whether a record is part of its call's file.
-func (k Kind) InFile() bool { return k >= KindHeader && k <= KindEnd }
+func (k Kind) InFile() bool { return k >= KindHeader && k <= KindGap }
 
 // Record is what the ring stores. To the ring Data is opaque.
 type Record struct {
@@ -177,15 +189,21 @@ type EntryType string
 
 // The types of entries.
 const (
-	EntryEpoch     EntryType = "epoch"     // a ring was made; Epoch of the one before, where it is known
-	EntryBegin     EntryType = "begin"     // a call began
-	EntryEnd       EntryType = "end"       // a call ended: its manifest
-	EntryGap       EntryType = "gap"       // audio was lost outside a call
-	EntryTombstone EntryType = "tombstone" // a call was given up before it was delivered
+	EntryEpoch      EntryType = "epoch"      // a ring was made; Epoch of the one before, where it is known
+	EntryBegin      EntryType = "begin"      // a call began
+	EntryEnd        EntryType = "end"        // a call ended: its manifest
+	EntryMissed     EntryType = "missed"     // the telephone rang and nobody answered
+	EntryGap        EntryType = "gap"        // audio was lost outside a call
+	EntryPause      EntryType = "pause"      // a line's recording was paused by hand, for card data
+	EntryCorrection EntryType = "correction" // the clock of a boot was set: what to add to its anchors
+	EntryRefusal    EntryType = "refusal"    // consent was refused: the call's key is forgotten
+	EntryAmendment  EntryType = "amendment"  // records of a call were damaged on the card: what its file is now
+	EntryTombstone  EntryType = "tombstone"  // a call was given up before it was delivered
+	EntryLost       EntryType = "lost"       // entries were damaged on the card: recovery says which
 )
 
 // Entry is one numbered line of a device's ledger. On the card and on the wire it is the payload of a compact JWS
-// (RFC 7515), whose exact bytes are kept; in version 0 its alg is none.
+// (RFC 7515) signed with the device's key (EdDSA, RFC 8037), whose exact bytes are kept.
 type Entry struct {
 	Version  int       `json:"v"`
 	Type     EntryType `json:"type"`
@@ -195,12 +213,54 @@ type Entry struct {
 	Previous string    `json:"prev,omitempty"` // SHA-256, in hex, of the JWS before; none at number 1
 	Anchor   Anchor    `json:"at"`
 
-	Call     *ID       `json:"call,omitempty"`     // begin, end, tombstone
-	Line     string    `json:"line,omitempty"`     // begin, end, gap
-	Reason   Reason    `json:"reason,omitempty"`   // begin, tombstone
-	Manifest *Manifest `json:"manifest,omitempty"` // end
-	Gap      *Gap      `json:"gap,omitempty"`      // gap
-	LastEnd  *Seq      `json:"last_end,omitempty"` // epoch: the last entry known of the epoch before; nil: not known
+	Call       *ID         `json:"call,omitempty"`       // begin, end, refusal, amendment, tombstone; pause within a call
+	Line       string      `json:"line,omitempty"`       // begin, end, missed, gap, pause, refusal
+	Reason     Reason      `json:"reason,omitempty"`     // begin, tombstone
+	Manifest   *Manifest   `json:"manifest,omitempty"`   // end
+	Gap        *Gap        `json:"gap,omitempty"`        // gap; pause: from where, and how long
+	Missed     *Missed     `json:"missed,omitempty"`     // missed
+	Correction *Correction `json:"correction,omitempty"` // correction
+	Amendment  *Amendment  `json:"amendment,omitempty"`  // amendment
+	Lost       *Lost       `json:"lost,omitempty"`       // lost
+	LastEnd    *Seq        `json:"last_end,omitempty"`   // epoch: the last entry known of the epoch before; nil: not known
+}
+
+// Missed is a call that nobody answered.
+type Missed struct {
+	Rings  int     `json:"rings"`
+	Waited float64 `json:"waited"` // seconds from the first ring to the last
+}
+
+// Correction maps what a boot's clock said to what it should have said: to every wall time of that boot's anchors Add is
+// to be added.
+type Correction struct {
+	BootID string        `json:"boot"`
+	Add    time.Duration `json:"add"`   // nanoseconds
+	Grade  Grade         `json:"grade"` // of the corrected time
+}
+
+// Amendment is what a call's file is after some of its records were damaged on the card: it replaces size, hash and chain
+// of the manifest.
+type Amendment struct {
+	Was    string `json:"was"`    // SHA-256 of the file before, in hex
+	Size   int64  `json:"size"`   // of the file, bytes: as before, for holes keep their place
+	SHA256 string `json:"sha256"` // of the file, hex
+	Chain  string `json:"chain"`  // over its records, hex
+	Holes  []Hole `json:"holes"`  // in order, never null
+}
+
+// Hole is where damaged records of a call file stood.
+type Hole struct {
+	Record  uint32 `json:"record"`  // number of the first
+	Records uint32 `json:"records"` // how many
+	Offset  int64  `json:"offset"`  // in the call file, bytes
+	Size    int64  `json:"size"`    // bytes
+}
+
+// Lost is a run of entries that recovery could not read.
+type Lost struct {
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
 }
 
 // Seq names an entry of a device.
@@ -222,6 +282,7 @@ type Manifest struct {
 	Gaps      []Gap   `json:"gaps"`
 	Size      int64   `json:"size"`   // of the call file, bytes
 	SHA256    string  `json:"sha256"` // of the call file, hex
+	Chain     string  `json:"chain"`  // over its records (package seal), hex
 	Recovered bool    `json:"recovered,omitempty"`
 	Software  string  `json:"software"`
 }
