@@ -3,6 +3,7 @@
 package hq
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"time"
 
@@ -21,7 +22,8 @@ var (
 // Recorder is a device that headquarters made an identity for.
 type Recorder struct {
 	Device call.DeviceID
-	Site   string // the office, as people there call it
+	Site   string            // the office, as people there call it
+	Key    ed25519.PublicKey // that signs its ledger; its ID follows from it
 	Added  time.Time
 	Seen   time.Time    // the last message; zero: never
 	Via    string       // https or mqtt, of the last message

@@ -62,7 +62,7 @@ func (l *Line) begin(before int64) {
 		}
 		l.spare, l.spareID = encoder, id
 	}
-	rec, header, err := l.open(at)
+	rec, first, err := l.open(at)
 	if l.out.err = err; err != nil {
 		return
 	}
@@ -75,7 +75,9 @@ func (l *Line) begin(before int64) {
 	l.giveUp(at)
 	l.rec, l.at, l.spare = rec, at, nil
 	l.calls++
-	l.out.put(item{of: rec, kind: call.KindHeader, header: header})
+	for _, record := range first {
+		l.out.put(item{of: rec, kind: call.KindHeader, made: record})
+	}
 	l.cfg.Observer.CallBegan(rec.header, rec.header.Began)
 	for _, m := range l.held {
 		rec.mark(m, &l.out)
@@ -83,21 +85,20 @@ func (l *Line) begin(before int64) {
 	l.held = l.held[:0]
 }
 
-// open stores the begin entry of a call and gives its header record. The call file is begun while the entry is stored,
+// open stores the begin entry of a call and gives its first records. The call file is begun while the entry is stored,
 // as it needs its number, and no entry may speak of a call that cannot be.
-func (l *Line) open(at int64) (*recording, call.Record, error) {
-	rec := &recording{header: l.cfg.header(&l.LineConfig, l.spareID, l.wanted.reason, l.anchor(at)), encoder: l.spare, start: at}
-	var header call.Record
-	_, err := l.cfg.Ledger.Add(call.Entry{
+func (l *Line) open(at int64) (rec *recording, first []call.Record, err error) {
+	rec = &recording{header: l.cfg.header(&l.LineConfig, l.spareID, l.wanted.reason, l.anchor(at)), encoder: l.spare, start: at}
+	_, err = l.cfg.Ledger.Add(call.Entry{
 		Type: call.EntryBegin, Anchor: rec.header.Anchor, Call: &rec.header.Call, Line: l.Name, Reason: rec.header.Began,
 	}, func(number uint64, jws []byte) (err error) {
 		rec.header.Number = number
-		if rec.file, header, err = l.cfg.Seal(rec.header); err != nil {
+		if rec.file, first, err = l.cfg.Seal(rec.header); err != nil {
 			return err
 		}
 		return l.cfg.storeEntry(number, jws)
 	})
-	return rec, header, err
+	return rec, first, err
 }
 
 // header is that of a call of a line; its number is still open.

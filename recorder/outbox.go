@@ -9,12 +9,12 @@ import (
 // item is what is to be stored of a call. Its record is made only when it is offered to the ring, and taken back when
 // the ring refuses it, so that numbers, size and hash of the file are those of what is stored.
 type item struct {
-	of     *recording
-	kind   call.Kind   // header, chunk, mark, end; or entry: the end entry
-	header call.Record // made with the file, and never taken back
-	chunk  Chunk
-	mark   call.Mark
-	why    call.Reason // end
+	of    *recording
+	kind  call.Kind   // header (and what else the file begins with), chunk, mark, end; or entry: the end entry
+	made  call.Record // header: made with the file, and never taken back
+	chunk Chunk
+	mark  call.Mark
+	why   call.Reason // end
 }
 
 // outbox stores the items of a line in order. What cannot be stored now waits, and everything after it.
@@ -66,7 +66,7 @@ func (o *outbox) store(it *item) error {
 	var err error
 	switch it.kind {
 	case call.KindHeader:
-		return o.cfg.Ring.Append(it.header)
+		return o.cfg.Ring.Append(it.made)
 	case call.KindEntry:
 		return o.cfg.addEnd(rec.header, o.cfg.manifest(rec.header, rec.end, rec.file))
 	case call.KindChunk:

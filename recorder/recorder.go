@@ -76,6 +76,7 @@ type Ending interface {
 	End(e call.End) (call.Record, error)
 	Size() int64    // of the file so far
 	SHA256() string // of the file so far, hex
+	Chain() string  // over its records so far, hex
 }
 
 // Ledger numbers entries and has them stored: ledger's Ledger. The number is taken only where store succeeds.
@@ -115,7 +116,7 @@ type Config struct {
 
 	Ledger   Ledger
 	Ring     Ring
-	Seal     func(call.Header) (File, call.Record, error) // begins a call file and gives its header record
+	Seal     func(call.Header) (File, []call.Record, error) // begins a call file and gives its first records: header, key
 	Clock    Clock
 	Observer Observer
 	Log      *slog.Logger
@@ -274,7 +275,7 @@ func (c *Config) manifest(h call.Header, end call.End, file Ending) call.Manifes
 		Began: h.Began, Ended: end.Reason, Anchor: h.Anchor,
 		Duration: float64(end.Frames) / float64(h.Rate), Frames: end.Frames, Rate: h.Rate,
 		Codec: h.Codec, Channels: h.Channels, Gaps: end.Gaps,
-		Size: file.Size(), SHA256: file.SHA256(), Recovered: end.Recovered, Software: c.Software,
+		Size: file.Size(), SHA256: file.SHA256(), Chain: file.Chain(), Recovered: end.Recovered, Software: c.Software,
 	}
 }
 

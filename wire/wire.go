@@ -63,6 +63,9 @@ type HaveAnswer struct {
 	Time     time.Time `json:"time"`     // headquarters' clock
 	Entries  uint64    `json:"entries"`  // all entries of the epoch up to this number are durable
 	Receipts []string  `json:"receipts"` // of those calls asked for that are durable, and of the entries
+
+	// Recipients is whom calls are to be sealed to from now on: a Recipients, signed by headquarters' receipt key.
+	Recipients string `json:"recipients,omitempty"`
 }
 
 // Status is what a recorder says of itself: PUT over HTTPS, and retained over MQTT with StatusOffline as last will.

@@ -1,6 +1,6 @@
 // Package authority is headquarters' own certificate authority. Recorders trust nobody else, and headquarters lets
 // nobody else in: the authority signs the certificates of recorders and of headquarters' servers, and holds the key
-// that signs receipts.
+// that signs receipts and those that open calls.
 //
 //	a, err := authority.Open("/var/lib/linekeeper-hq/authority", time.Now)
 //	pem, err := a.IssueDevice(recorderKey)                  // goes into the recorder's identity
@@ -13,6 +13,7 @@
 //	ca.key       the authority's key, ECDSA P-256      precious: without it every recorder needs a new identity
 //	ca.crt       its certificate                       goes to every recorder
 //	receipt.key  the key of receipts, Ed25519          precious: recorders release calls on its word only
+//	call.keys    the keys that open calls, age X25519  precious: without them no call can be heard, by nobody, ever
 //	server.key   the key of headquarters' servers, ECDSA P-256
 //	server.crt   their certificate, renewed by itself when the names change or its end is near
 //
@@ -80,7 +81,7 @@ func Open(dir string, now func() time.Time) (*Authority, error) {
 	if a.ca, err = a.loadCA(); err != nil {
 		return nil, err
 	}
-	return a, nil
+	return a, a.makeCallKeys()
 }
 
 // CertificatePEM is the authority's certificate, which recorders and browsers are given to trust.

@@ -11,8 +11,9 @@ import (
 
 // What to do about a key that cannot be read.
 const (
-	precious    = "restore it from a backup; headquarters never makes a new one in its place, since recorders know only this one"
-	replaceable = "move it away and start again: a new one will be made"
+	precious         = "restore it from a backup; headquarters never makes a new one in its place, since recorders know only this one"
+	preciousCallKeys = "restore them from a backup: without them the calls that were sealed to them cannot be heard"
+	replaceable      = "move it away and start again: a new one will be made"
 )
 
 // loadOrMake reads a private key (PKCS #8 in PEM), or makes one where the file does not exist and allowed (nil: always)

@@ -67,12 +67,19 @@ func (l *Library) addEntry(ctx context.Context, tx *sql.Tx, e call.SignedEntry) 
 	return err == nil, err
 }
 
-// apply brings the call that an entry speaks of up to date.
+// apply brings what an entry speaks of up to date: its call, or the numbers that will never come.
 func (l *Library) apply(ctx context.Context, tx *sql.Tx, e call.Entry) (err error) {
+	if e.Type == call.EntryLost {
+		_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO lost (device, epoch, first, last) VALUES (?, ?, ?, ?)`,
+			string(e.Device), e.Epoch.String(), int64(e.Lost.First), int64(e.Lost.Last))
+		return err
+	}
 	if e.Call == nil {
 		return nil
 	}
 	switch e.Type {
+	case call.EntryAmendment:
+		_, err = l.updateCall(ctx, tx, *e.Call, e.Device, e.Line, func(c *hq.Call) { amend(c, *e.Amendment) })
 	case call.EntryBegin:
 		_, err = l.updateCall(ctx, tx, *e.Call, e.Device, e.Line, func(c *hq.Call) { begin(c, e) })
 	case call.EntryEnd:
@@ -109,7 +116,14 @@ func end(c *hq.Call, m call.Manifest) {
 	c.Size, c.SHA256 = m.Size, m.SHA256
 }
 
-// Gapless gives the number up to which all entries of a recorder's epoch are here; 0: none.
+// amend takes over what has become of a call's file on the recorder's card. What is here already is better.
+func amend(c *hq.Call, a call.Amendment) {
+	if c.Stage != hq.StageDurable {
+		c.Size, c.SHA256 = a.Size, a.SHA256
+	}
+}
+
+// Gapless gives the number up to which all entries of a recorder's epoch are here, or known to be lost; 0: none.
 func (l *Library) Gapless(ctx context.Context, device call.DeviceID, epoch call.Epoch) (uint64, error) {
 	n, err := gapless(ctx, l.read, device, epoch)
 	return uint64(n), wrap("look up entries", err)
@@ -134,16 +148,17 @@ func advance(ctx context.Context, tx *sql.Tx, device call.DeviceID, epoch call.E
 	}
 	from, hole := reached, errors.New("hole")
 	err = each(ctx, tx, func(rows *sql.Rows) error {
-		var n int64
-		if err := rows.Scan(&n); err != nil {
+		var first, last int64
+		if err := rows.Scan(&first, &last); err != nil {
 			return err
 		}
-		if n != reached+1 {
+		if first > reached+1 {
 			return hole
 		}
-		reached = n
+		reached = max(reached, last)
 		return nil
-	}, `SELECT number FROM entries WHERE device = ? AND epoch = ? AND number > ? ORDER BY number`,
+	}, `SELECT number AS first, number AS last FROM entries WHERE device = ?1 AND epoch = ?2 AND number > ?3
+		UNION ALL SELECT first, last FROM lost WHERE device = ?1 AND epoch = ?2 AND last > ?3 ORDER BY first`,
 		string(device), epoch.String(), from)
 	if err != nil && !errors.Is(err, hole) {
 		return err

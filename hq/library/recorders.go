@@ -2,6 +2,7 @@ package library
 
 import (
 	"context"
+	"crypto/ed25519"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -11,17 +12,17 @@ import (
 	"github.com/linekeeper/linekeeper/wire"
 )
 
-// SaveRecorder makes a recorder known, or says at which site it is from now on. Its earlier calls stay where they were
-// made.
-func (l *Library) SaveRecorder(ctx context.Context, device call.DeviceID, site string) error {
+// SaveRecorder makes the recorder that holds a key known, or says at which site it is from now on. Its earlier calls stay
+// where they were made.
+func (l *Library) SaveRecorder(ctx context.Context, key ed25519.PublicKey, site string) error {
 	return l.change(ctx, "save recorder", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO recorders (device, site, added) VALUES (?, ?, ?)
-			ON CONFLICT (device) DO UPDATE SET site = excluded.site`, string(device), site, nanos(l.now()))
+		_, err := tx.ExecContext(ctx, `INSERT INTO recorders (device, key, site, added) VALUES (?, ?, ?, ?)
+			ON CONFLICT (device) DO UPDATE SET site = excluded.site`, string(call.DeviceIDOf(key)), []byte(key), site, nanos(l.now()))
 		return err
 	})
 }
 
-const recorderColumns = `device, site, added, seen, via, status`
+const recorderColumns = `device, key, site, added, seen, via, status`
 
 // Recorder gives one recorder; hq.ErrNotFound: it was never made known.
 func (l *Library) Recorder(ctx context.Context, device call.DeviceID) (hq.Recorder, error) {
@@ -74,7 +75,7 @@ func scanRecorder(row scanner) (hq.Recorder, error) {
 	var r hq.Recorder
 	var added, seen int64
 	var status sql.NullString
-	if err := row.Scan(&r.Device, &r.Site, &added, &seen, &r.Via, &status); err != nil {
+	if err := row.Scan(&r.Device, (*[]byte)(&r.Key), &r.Site, &added, &seen, &r.Via, &status); err != nil {
 		return hq.Recorder{}, err
 	}
 	r.Added, r.Seen = moment(added), moment(seen)

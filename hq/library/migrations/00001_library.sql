@@ -3,6 +3,7 @@
 
 CREATE TABLE recorders (
   device TEXT PRIMARY KEY,
+  key    BLOB    NOT NULL, -- Ed25519 public key
   site   TEXT    NOT NULL,
   added  INTEGER NOT NULL,
   seen   INTEGER NOT NULL DEFAULT 0, -- 0: never
@@ -67,6 +68,15 @@ CREATE TABLE epochs (
   epoch   TEXT    NOT NULL,
   gapless INTEGER NOT NULL,
   PRIMARY KEY (device, epoch)
+) STRICT, WITHOUT ROWID;
+
+-- Entries that a recorder's recovery could not read, and has said so: they will never come.
+CREATE TABLE lost (
+  device TEXT    NOT NULL,
+  epoch  TEXT    NOT NULL,
+  first  INTEGER NOT NULL,
+  last   INTEGER NOT NULL,
+  PRIMARY KEY (device, epoch, first)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE peaks (
