@@ -248,6 +248,37 @@ func (r *Recorder) close(h call.Header, open func(call.ID) (io.ReadCloser, error
 	return r.cfg.addEnd(h, r.cfg.manifest(h, end, file))
 }
 
+// Amend enters into the ledger what the file of a call is after records of it were damaged on the card. Open gives the
+// bytes as they are now.
+func (r *Recorder) Amend(c call.Stored, holes []call.Hole, open func(call.ID) (io.ReadCloser, error), resume Resume) error {
+	id := c.Header.Call
+	stored, err := open(id)
+	if err != nil {
+		return fmt.Errorf("amend call %s: %w", id, err)
+	}
+	file, _, _, err := resume(stored)
+	if err := errors.Join(err, stored.Close()); err != nil {
+		return fmt.Errorf("amend call %s: %w", id, err)
+	}
+	_, err = r.cfg.add(call.Entry{
+		Type: call.EntryAmendment, Anchor: r.cfg.Clock.Anchor(), Call: &id, Line: c.Header.Line,
+		Amendment: &call.Amendment{Was: c.Manifest.SHA256, Size: file.Size(), SHA256: file.SHA256(), Chain: file.Chain(), Holes: holes},
+	})
+	if err != nil {
+		return fmt.Errorf("amend call %s: %w", id, err)
+	}
+	return nil
+}
+
+// Lose enters into the ledger that recovery could not read its entries from first to last.
+func (r *Recorder) Lose(first, last uint64) error {
+	_, err := r.cfg.add(call.Entry{Type: call.EntryLost, Anchor: r.cfg.Clock.Anchor(), Lost: &call.Lost{First: first, Last: last}})
+	if err != nil {
+		return fmt.Errorf("enter the loss of entries %d to %d: %w", first, last, err)
+	}
+	return nil
+}
+
 // add makes an entry and stores it.
 func (c *Config) add(e call.Entry) (call.Entry, error) {
 	return c.Ledger.Add(e, c.storeEntry)

@@ -198,6 +198,11 @@ func (s *session) have(ctx context.Context) error {
 		return fmt.Errorf("ask what headquarters has: %w", err)
 	}
 	s.reconcile(asked, answer)
+	if answer.Recipients != "" && s.cfg.Recipients != nil {
+		if err := s.cfg.Recipients(answer.Recipients); err != nil {
+			s.log.Error("headquarters' word on whom calls are sealed to is not taken", "error", err)
+		}
+	}
 	for id := range asked {
 		delete(s.unasked, id)
 	}

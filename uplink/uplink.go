@@ -136,6 +136,10 @@ type Config struct {
 	Observer   Observer           // nil: nobody
 	Log        *slog.Logger
 
+	// Recipients keeps headquarters' word on whom calls are sealed to from now on, a wire.Recipients as it was signed, which
+	// it checks; nil: nobody wants to know.
+	Recipients func(jws string) error
+
 	StatusEvery time.Duration // at the latest; 0: 5 min
 	StatusPause time.Duration // between two, however fast it changes; 0: 10 s
 	ReturnAfter time.Duration // an idle link that is not the first choice is given up for it after this; 0: 1 h

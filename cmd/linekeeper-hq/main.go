@@ -31,7 +31,7 @@ Exit codes: 0 well, 1 failed, 2 wrong usage or configuration.`,
 	}
 	var o options
 	o.AddConfig(root, defaultConfig)
-	root.AddCommand(serveCommand(&o), userCommand(&o), recorderCommand(&o), certificateCommand(&o), command.CheckConfig("linekeeper-hq serve", describe))
+	root.AddCommand(serveCommand(&o), userCommand(&o), recorderCommand(&o), certificateCommand(&o), callKeyCommand(&o), command.CheckConfig("linekeeper-hq serve", describe))
 	return root
 }
 

@@ -33,8 +33,9 @@ func recorderAddCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add --site SITE --out FOLDER",
 		Short: "Make a recorder's identity",
-		Long: `Makes the identity of a new recorder: its key and certificate, headquarters' authority and receipt key. Copy the
-folder to the recorder as /var/lib/linekeeper/identity, and keep no copy: who has the key is the recorder.`,
+		Long: `Makes the identity of a new recorder: its key and certificate, headquarters' authority and receipt key, and whom
+its calls are sealed to. Copy the folder to the recorder as /var/lib/linekeeper/identity, and keep no copy: who has the
+key is the recorder.`,
 		Args: command.Exactly(0, "no arguments, but --site and --out"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if site == "" || out == "" {
@@ -44,15 +45,15 @@ folder to the recorder as /var/lib/linekeeper/identity, and keep no copy: who ha
 			if err != nil {
 				return err
 			}
-			device, err := writeIdentity(ca, out)
+			key, err := writeIdentity(ca, out)
 			if err != nil {
 				return err
 			}
-			err = o.withLibrary(func(lib *library.Library) error { return lib.SaveRecorder(cmd.Context(), device, site) })
+			err = o.withLibrary(func(lib *library.Library) error { return lib.SaveRecorder(cmd.Context(), key, site) })
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "recorder %s of %s: its identity is in %s\n", device, site, out)
+			fmt.Fprintf(cmd.OutOrStdout(), "recorder %s of %s: its identity is in %s\n", call.DeviceIDOf(key), site, out)
 			return nil
 		},
 	}
@@ -69,38 +70,44 @@ func (o *options) authority() (*authority.Authority, error) {
 	return authority.Open(c.authorityDir(), time.Now)
 }
 
-// writeIdentity makes the folder that the recorder's program reads.
-func writeIdentity(ca *authority.Authority, out string) (call.DeviceID, error) {
+// writeIdentity makes the folder that the recorder's program reads, and gives the public half of the recorder's key.
+func writeIdentity(ca *authority.Authority, out string) (ed25519.PublicKey, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return "", fmt.Errorf("make device key: %w", err)
+		return nil, fmt.Errorf("make device key: %w", err)
 	}
 	certificate, err := ca.IssueDevice(public)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	key, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
-		return "", fmt.Errorf("make device key: %w", err)
+		return nil, fmt.Errorf("make device key: %w", err)
 	}
 	receipt, err := x509.MarshalPKIXPublicKey(ca.ReceiptKey().Public())
 	if err != nil {
-		return "", fmt.Errorf("receipt key: %w", err)
+		return nil, fmt.Errorf("receipt key: %w", err)
+	}
+	recipient, err := ca.Recipient()
+	if err != nil {
+		return nil, err
 	}
 	if err := os.Mkdir(out, 0o700); err != nil {
-		return "", fmt.Errorf("make identity folder: %w", err)
+		return nil, fmt.Errorf("make identity folder: %w", err)
 	}
 	for name, content := range map[string][]byte{
 		"device.key":  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
 		"device.crt":  certificate,
 		"hq-ca.crt":   ca.CertificatePEM(),
 		"receipt.pub": pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: receipt}),
+
+		"recipients.txt": []byte(recipient + "\n"),
 	} {
 		if err := os.WriteFile(filepath.Join(out, name), content, 0o600); err != nil {
-			return "", fmt.Errorf("write identity: %w", err)
+			return nil, fmt.Errorf("write identity: %w", err)
 		}
 	}
-	return call.DeviceIDOf(public), nil
+	return public, nil
 }
 
 func recorderListCommand(o *options) *cobra.Command {

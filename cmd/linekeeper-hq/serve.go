@@ -12,10 +12,12 @@ import (
 
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/cmd/internal/command"
+	"github.com/linekeeper/linekeeper/hq/authority"
 	"github.com/linekeeper/linekeeper/hq/ingest"
 	"github.com/linekeeper/linekeeper/hq/media"
 	"github.com/linekeeper/linekeeper/hq/service"
 	"github.com/linekeeper/linekeeper/hq/web"
+	"github.com/linekeeper/linekeeper/seal"
 )
 
 func serveCommand(o *options) *cobra.Command {
@@ -60,7 +62,7 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	sounds := media.New(s.Files(), s.Library(), log)
+	sounds := media.New(s.Files(), s.Library(), func() (seal.Keys, error) { return callKeys(s.Authority()) }, log)
 	go draw(ctx, sounds, arrived, log)
 	pages := web.New(web.Config{Library: s.Library(), Users: s.Library().Accounts(), Media: sounds, Zone: c.zone, Log: log})
 
@@ -70,6 +72,15 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	err = s.Run(ctx, pages)
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	return err
+}
+
+// callKeys are the keys that open calls.
+func callKeys(a *authority.Authority) (seal.Keys, error) {
+	text, err := a.CallKeys()
+	if err != nil {
+		return nil, err
+	}
+	return seal.ParseKeys(text)
 }
 
 // note writes what happens into the log, and has the waveforms of new calls drawn.

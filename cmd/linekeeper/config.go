@@ -22,6 +22,7 @@ type config struct {
 	Ring    ringConfig    `toml:"ring"`
 	Capture captureConfig `toml:"capture"`
 	Calls   callsConfig   `toml:"calls"`
+	Seal    sealConfig    `toml:"seal"`
 	Encoder encoderConfig `toml:"encoder"`
 	Lines   []lineConfig  `toml:"line"`
 	Uplink  uplinkConfig  `toml:"uplink"`
@@ -48,6 +49,10 @@ type callsConfig struct {
 	HangOver settings.Duration `toml:"hang_over"`
 	Tail     settings.Duration `toml:"tail"`
 	Longest  settings.Duration `toml:"longest"`
+}
+
+type sealConfig struct {
+	Clear bool `toml:"clear"` // calls are not sealed: whoever takes the card can hear them
 }
 
 type encoderConfig struct {

@@ -31,6 +31,10 @@ type device struct {
 
 // openDevice opens the ring, closes what a crash left open, and makes the lines.
 func openDevice(cfg config, id identity, clock recorder.Clock, observer recorder.Observer, log *slog.Logger) (*device, error) {
+	begin, err := id.recipients.sealTo(cfg.Seal.Clear, cfg.file)
+	if err != nil {
+		return nil, err
+	}
 	d := &device{cfg: cfg, id: id}
 	ring, found, err := buffer.Open(buffer.Options{
 		Dir:          cfg.ringDir(),
@@ -56,7 +60,7 @@ func openDevice(cfg config, id identity, clock recorder.Clock, observer recorder
 	}
 	d.recorder = recorder.New(recorder.Config{
 		Device: id.device, Epoch: state.Epoch, Software: version,
-		Ledger: ledger.New(next), Ring: ring, Seal: beginFile, Clock: clock, Observer: observer, Log: log,
+		Ledger: ledger.New(next, id.key), Ring: ring, Seal: beginFile(begin), Clock: clock, Observer: observer, Log: log,
 	})
 	if err := d.begin(state, found, log); err != nil {
 		return nil, errors.Join(err, ring.Close())
@@ -152,7 +156,10 @@ func (c chunks) Close(emit func(recorder.Chunk) error) error {
 	return c.e.Close(func(x encoder.Chunk) error { return emit(recorder.Chunk(x)) })
 }
 
-func beginFile(h call.Header) (recorder.File, call.Record, error) { return seal.NewWriter(h) }
+// beginFile is what begins a call file, as the recorder wants it.
+func beginFile(begin func(call.Header) (*seal.Writer, []call.Record, error)) func(call.Header) (recorder.File, []call.Record, error) {
+	return func(h call.Header) (recorder.File, []call.Record, error) { return begin(h) }
+}
 
 func resumeFile(stored io.Reader) (recorder.Ending, call.End, bool, error) {
 	return seal.ResumeWriter(stored)

@@ -21,13 +21,18 @@ const (
 	fileCert      = "device.crt"  // by headquarters' authority
 	fileAuthority = "hq-ca.crt"   // headquarters' authority
 	fileReceipt   = "receipt.pub" // headquarters' receipt key, PKIX PEM
+
+	fileRecipients = "recipients.txt" // whom calls are sealed to: age recipients, a line each
+	fileNewer      = "recipients.jws" // the same, as headquarters said later: wire.Recipients
 )
 
 // identity is who the recorder is, and whom it trusts.
 type identity struct {
-	device  call.DeviceID
-	tls     *tls.Config       // nil where the recorder belongs to no headquarters
-	receipt ed25519.PublicKey // nil likewise
+	device     call.DeviceID
+	key        ed25519.PrivateKey // signs the ledger
+	recipients *recipients        // whom calls are sealed to
+	tls        *tls.Config        // nil where the recorder belongs to no headquarters
+	receipt    ed25519.PublicKey  // nil likewise
 }
 
 // loadIdentity reads the identity folder. A recorder that delivers to nobody, and has no key yet, makes one.
@@ -42,9 +47,10 @@ func loadIdentity(dir string, delivers bool) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	id := identity{device: call.DeviceIDOf(key.Public().(ed25519.PublicKey))}
+	id := identity{device: call.DeviceIDOf(key.Public().(ed25519.PublicKey)), key: key}
 	if !delivers {
-		return id, nil
+		id.recipients, err = loadRecipients(dir, id)
+		return id, err
 	}
 	certFile := filepath.Join(dir, fileCert)
 	cert, err := tls.LoadX509KeyPair(certFile, filepath.Join(dir, fileKey))
@@ -66,7 +72,8 @@ func loadIdentity(dir string, delivers bool) (identity, error) {
 		return identity{}, err
 	}
 	id.tls = &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: authority, MinVersion: tls.VersionTLS13}
-	return id, nil
+	id.recipients, err = loadRecipients(dir, id)
+	return id, err
 }
 
 func readPEM(file, kind string) ([]byte, error) {

@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -93,7 +94,7 @@ func (r replayOptions) replay(cmd *cobra.Command, file string) ([]foundCall, err
 	if err := errors.Join(cfg.checkLines()...); err != nil {
 		return nil, fmt.Errorf("replay %s: %w", file, err)
 	}
-	id, err := loadIdentity(cfg.identityDir(), r.deliver)
+	id, keys, err := r.identity(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func (r replayOptions) replay(cmd *cobra.Command, file string) ([]foundCall, err
 	}
 	err = r.hear(cmd.Context(), d, capture.NewReplay(sound, cfg.cards()[file], cfg.Capture.LineRate, r.paced), clock)
 	if err == nil && r.out != "" {
-		err = heard.writeMedia(d, r.out)
+		err = heard.writeMedia(d, keys, r.out)
 	}
 	if err == nil && r.deliver {
 		err = deliverAll(cmd.Context(), d, log)
@@ -140,6 +141,30 @@ func (r replayOptions) settings(cmd *cobra.Command) (cfg config, log *slog.Logge
 	cfg.Data, cfg.Uplink = dir, uplinkConfig{}
 	cfg.Ring.WhenFull = "stop"
 	return cfg, log, func() { _ = os.RemoveAll(dir) }, cfg.check()
+}
+
+// identity is that of the settings; of a ring that is thrown away, one for it alone, with the key that opens its calls.
+func (r replayOptions) identity(cfg config) (identity, seal.Keys, error) {
+	if r.inRing || r.deliver {
+		if r.out != "" && !cfg.Seal.Clear {
+			return identity{}, nil, command.Usage("--out does not go with --keep or --deliver: their calls are sealed to headquarters, and nobody can open them here")
+		}
+		id, err := loadIdentity(cfg.identityDir(), r.deliver)
+		return id, nil, err
+	}
+	id, err := loadIdentity(cfg.identityDir(), false)
+	if err != nil {
+		return identity{}, nil, err
+	}
+	key, err := age.GenerateX25519Identity()
+	if err != nil {
+		return identity{}, nil, fmt.Errorf("make a key for the calls: %w", err)
+	}
+	if id.recipients.to, err = seal.ParseRecipients(key.Recipient().String()); err != nil {
+		return identity{}, nil, err
+	}
+	keys, err := seal.ParseKeys(key.String())
+	return id, keys, err
 }
 
 func (r replayOptions) lines(file string, channels int) []lineConfig {
@@ -217,27 +242,27 @@ func (c *collector) Alarm(string, string) {}
 var _ recorder.Observer = (*collector)(nil)
 
 // writeMedia writes each call's media to a folder.
-func (c *collector) writeMedia(d *device, folder string) error {
+func (c *collector) writeMedia(d *device, keys seal.Keys, folder string) error {
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return fmt.Errorf("write media: %w", err)
 	}
 	for i := range c.calls {
 		found := &c.calls[i]
 		found.Media = filepath.Join(folder, fmt.Sprintf("%s.%s", found.Call, found.Manifest.Codec))
-		if err := writeMedia(d, found.Call, found.Media); err != nil {
+		if err := writeMedia(d, keys, found.Call, found.Media); err != nil {
 			return fmt.Errorf("write media of %s: %w", found.Call, err)
 		}
 	}
 	return nil
 }
 
-func writeMedia(d *device, id call.ID, name string) (err error) {
+func writeMedia(d *device, keys seal.Keys, id call.ID, name string) (err error) {
 	stored, err := d.ring.ReadCall(id)
 	if err != nil {
 		return err
 	}
 	defer stored.Close()
-	_, media, err := seal.OpenMedia(stored)
+	_, media, err := seal.OpenMedia(stored, keys)
 	if err != nil {
 		return err
 	}

@@ -177,7 +177,7 @@ func inspect(path string) (i inspected, err error) {
 	}
 	hash := sha256.New()
 	reader := io.TeeReader(f, hash)
-	contents, damage := seal.Verify(reader)
+	contents, damage := seal.Verify(reader, nil)
 	if _, err := io.Copy(io.Discard, reader); err != nil { // what Verify left where it found damage
 		return i, err
 	}
@@ -210,7 +210,11 @@ func (in *Ingest) entries(ctx context.Context, device call.DeviceID, via string,
 	for i, jws := range batch.Entries {
 		run[i] = []byte(jws)
 	}
-	entries, err := ledger.Check(nil, run...)
+	recorder, err := in.cfg.Recorders.Recorder(ctx, device)
+	if err != nil {
+		return "", err
+	}
+	entries, err := ledger.Check(nil, recorder.Key, run...)
 	if err != nil {
 		return "", malformed(err)
 	}
@@ -258,12 +262,24 @@ func (in *Ingest) have(ctx context.Context, device call.DeviceID, body []byte) (
 		return a, err
 	}
 	a.Receipts = append(a.Receipts, receipts...)
+	if a.Recipients, err = in.recipients(device); err != nil {
+		return a, err
+	}
 	if a.Entries, err = in.cfg.Ledger.Gapless(ctx, device, q.Epoch); err != nil || a.Entries == 0 {
 		return a, err
 	}
 	receipt, err := in.signEntries(device, q.Epoch, 1, a.Entries)
 	a.Receipts = append(a.Receipts, receipt)
 	return a, err
+}
+
+// recipients signs whom a recorder's calls are to be sealed to.
+func (in *Ingest) recipients(device call.DeviceID) (string, error) {
+	to, err := in.cfg.Recipient()
+	if err != nil {
+		return "", err
+	}
+	return wire.SignRecipients(in.cfg.Key, wire.Recipients{Device: device, Time: in.cfg.Now().UTC(), Recipients: []string{to}})
 }
 
 // checkMeta reads the payload of a file transfer's init.

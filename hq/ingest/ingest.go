@@ -85,10 +85,11 @@ type Config struct {
 	Ledger    Ledger
 	Recorders Recorders
 	Files     Files
-	Spool     string             // folder for what is on its way; best on the file system of Files
-	Key       ed25519.PrivateKey // signs receipts
-	MaxCall   int64              // bytes of the largest call file; 0: DefaultMaxCall
-	KeepSpool time.Duration      // how long an upload may rest before it is forgotten; 0: DefaultKeepSpool
+	Spool     string                 // folder for what is on its way; best on the file system of Files
+	Key       ed25519.PrivateKey     // signs receipts
+	Recipient func() (string, error) // whom recorders are to seal calls to
+	MaxCall   int64                  // bytes of the largest call file; 0: DefaultMaxCall
+	KeepSpool time.Duration          // how long an upload may rest before it is forgotten; 0: DefaultKeepSpool
 	Now       func() time.Time
 	Log       *slog.Logger
 	OnEvent   func(Event) // nil: nobody wants to know; must not block

@@ -1,7 +1,7 @@
 // Package media makes of call files what people use: the recorded audio as a stream that a browser can seek in, copies
 // as Opus, MP3, FLAC or WAV, the waveform, and the marks.
 //
-//	m := media.New(files, cache, log)
+//	m := media.New(files, cache, keys, log)
 //	audio, err := m.Original(ctx, id)           // for http.ServeContent: the chunks of the call file, joined
 //	err = m.Convert(ctx, id, "mp3", w)          // decodes and encodes as it writes; the recorded bytes where they fit
 //	peaks, err := m.Peaks(ctx, id)              // decodes once, then from the cache
@@ -35,6 +35,9 @@ type Cache interface {
 	SavePeaks(ctx context.Context, id call.ID, peaks []byte) error
 }
 
+// Keys gives the keys that open calls, as they are now.
+type Keys func() (seal.Keys, error)
+
 // WAV is a format of copies beside the codecs.
 const WAV = "wav"
 
@@ -42,13 +45,14 @@ const WAV = "wav"
 type Media struct {
 	files Files
 	cache Cache
+	keys  Keys
 	log   *slog.Logger
 	draw  chan struct{} // holds a token while a waveform is made: they wait for each other, not the rest for them
 }
 
 // New makes a Media.
-func New(files Files, cache Cache, log *slog.Logger) *Media {
-	return &Media{files: files, cache: cache, log: log, draw: make(chan struct{}, 1)}
+func New(files Files, cache Cache, keys Keys, log *slog.Logger) *Media {
+	return &Media{files: files, cache: cache, keys: keys, log: log, draw: make(chan struct{}, 1)}
 }
 
 // Original opens the audio as it was recorded, in the call's codec; FLAC with its length filled in. The caller closes
@@ -68,13 +72,21 @@ func (m *Media) Marks(ctx context.Context, id call.ID) ([]call.Mark, error) {
 		return nil, fmt.Errorf("open call %s: %w", id, err)
 	}
 	defer func() { _ = file.Close() }() // only read
+	keys, err := m.keys()
+	if err != nil {
+		return nil, fmt.Errorf("open call %s: %w", id, err)
+	}
 	var marks []call.Mark
-	err = records(file, func(rec seal.Record, _ int64) error {
+	err = records(file, keys, func(rec seal.Record, _ int64, o *seal.Opener) error {
 		if rec.Kind != call.KindMark {
 			return nil
 		}
+		body, err := plain(o, rec)
+		if err != nil {
+			return err
+		}
 		var mark call.Mark
-		if err := json.Unmarshal(rec.Body, &mark); err != nil {
+		if err := json.Unmarshal(body, &mark); err != nil {
 			return fmt.Errorf("mark in record %d: %w", rec.Number, err)
 		}
 		marks = append(marks, mark)
@@ -148,7 +160,12 @@ func (m *Media) open(ctx context.Context, id call.ID) (*recording, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open call %s: %w", id, err)
 	}
-	r, damage, err := newRecording(file)
+	keys, err := m.keys()
+	if err != nil {
+		_ = file.Close() // only read
+		return nil, fmt.Errorf("open call %s: %w", id, err)
+	}
+	r, damage, err := newRecording(file, keys)
 	if err != nil {
 		_ = file.Close() // only read
 		return nil, fmt.Errorf("open call %s: %w", id, err)

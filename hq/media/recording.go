@@ -1,12 +1,13 @@
 package media
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -15,10 +16,12 @@ import (
 	"github.com/linekeeper/linekeeper/seal"
 )
 
-// records goes through a call file and gives each record with the offset of its body in the file. The error is that of
-// the file, or of take; nil: it was whole.
-func records(file io.Reader, take func(rec seal.Record, body int64) error) error {
+// records goes through a call file and gives each record, with the offset of its body in the file and what opens those that
+// are sealed (nil: nothing is). The error is that of the file, or of take; nil: it was whole.
+func records(file io.Reader, keys seal.Keys, take func(rec seal.Record, body int64, o *seal.Opener) error) error {
 	in := seal.NewReader(file)
+	var header seal.Record
+	var o *seal.Opener
 	for {
 		rec, err := in.Next()
 		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -27,63 +30,88 @@ func records(file io.Reader, take func(rec seal.Record, body int64) error) error
 		if err != nil {
 			return err
 		}
-		if err := take(rec, in.Offset()-int64(len(rec.Body))); err != nil {
+		switch rec.Kind {
+		case call.KindHeader:
+			header = rec
+			header.Body = bytes.Clone(rec.Body)
+		case call.KindKey:
+			if o, err = keys.Unlock(header, rec); err != nil {
+				return err
+			}
+		}
+		if err := take(rec, in.Offset()-int64(len(rec.Body)), o); err != nil {
 			return err
 		}
 	}
 }
 
+// plain gives a record's body in clear.
+func plain(o *seal.Opener, rec seal.Record) ([]byte, error) {
+	if o == nil {
+		return rec.Body, nil
+	}
+	return o.Open(nil, rec)
+}
+
 // recording is the media of a call: the bodies of its chunks, joined, as one stream to read and seek in. It knows where
-// each chunk is, 24 bytes a second of audio, and holds none of them.
+// each chunk is, some fifty bytes a second of audio, and holds one of them.
 type recording struct {
 	file   io.ReadSeekCloser
+	opener *seal.Opener // nil: the call is in clear
 	header call.Header
-	frames int64 // that the chunks cover, at the header's rate
+	frames int64 // of the call as far as its chunks go, at the header's rate
 	chunks []extent
 	head   []byte // what the media begins with, where that is other than in the call file
 	size   int64  // of the media
 	at     int64  // where the next Read begins in the media
+
+	held   int    // the chunk that is held; -1: none
+	sealed []byte // as it stands in the file
+	media  []byte // in clear
 }
 
-// extent is where a chunk's bytes are.
+// extent is where a chunk is.
 type extent struct {
-	media  int64 // where they begin in the media
-	file   int64 // where they begin in the call file
-	length int64
+	record seal.Record // without its body
+	media  int64       // where it begins in the media
+	length int64       // of its media
+	file   int64       // where its body begins in the call file
+	stored int         // bytes of its body
 }
 
 // newRecording goes through the call file, which from then on belongs to the recording. A file that is damaged or stops
-// early gives what stands before, and the damage beside it; one without even a header is an error.
-func newRecording(file io.ReadSeekCloser) (r *recording, damage, err error) {
-	r = &recording{file: file}
-	damage = records(file, func(rec seal.Record, body int64) error {
+// early gives what stands before, and the damage beside it; one without even a header, or sealed to nobody here, is an
+// error.
+func newRecording(file io.ReadSeekCloser, keys seal.Keys) (r *recording, damage, err error) {
+	r = &recording{file: file, held: -1}
+	damage = records(file, keys, func(rec seal.Record, body int64, o *seal.Opener) (err error) {
+		r.opener = o
 		switch rec.Kind {
 		case call.KindHeader:
-			if err := json.Unmarshal(rec.Body, &r.header); err != nil {
+			if r.header, err = rec.Header(); err != nil {
 				return fmt.Errorf("header: %w", err)
 			}
 		case call.KindChunk:
-			length := int64(len(rec.Body))
-			r.chunks = append(r.chunks, extent{media: r.size, file: body, length: length})
-			r.size += length
-			r.frames += int64(rec.Frames)
+			x := extent{record: rec, media: r.size, length: int64(len(rec.Body)), file: body, stored: len(rec.Body)}
+			if o != nil {
+				x.length -= seal.Overhead
+			}
+			x.record.Body = nil
+			r.chunks = append(r.chunks, x)
+			r.size += x.length
+			r.frames = rec.Position + int64(rec.Frames)
 		}
 		return nil
 	})
-	if r.header.Call.IsZero() {
-		return nil, nil, fmt.Errorf("read header: %w", damage)
+	var noKey *seal.NoKeyError
+	if r.header.Call.IsZero() || errors.As(damage, &noKey) {
+		return nil, nil, fmt.Errorf("open call file: %w", damage)
 	}
 	if r.header.Codec == call.FLAC {
 		err = r.fillInLength()
 	}
 	return r, damage, err
 }
-
-// Offsets in FLAC's head (RFC 9639, section 8): the mark, the head of the first block, STREAMINFO.
-const (
-	flacHead    = 4 + 4 + 18 // up to and with the total number of samples
-	flacSamples = flacHead - 5
-)
 
 // fillInLength writes the length into the head of FLAC media, which the recorder could not know when it wrote that: a
 // browser does not show how long a call is without it. Media that says its length, or is none, stays as it is.
@@ -111,21 +139,42 @@ func (r *recording) Read(p []byte) (n int, err error) {
 	}
 	i := sort.Search(len(r.chunks), func(i int) bool { return r.chunks[i].media+r.chunks[i].length > r.at })
 	for ; i < len(r.chunks) && n < len(p); i++ {
-		inside := r.at - r.chunks[i].media
-		part := p[n:min(int64(len(p)), int64(n)+r.chunks[i].length-inside)]
-		if _, err := r.file.Seek(r.chunks[i].file+inside, io.SeekStart); err != nil {
+		if err := r.hold(i); err != nil {
 			return n, fmt.Errorf("read call file: %w", err)
 		}
-		got, err := io.ReadFull(r.file, part)
+		part := p[n:]
+		got := copy(part, r.media[r.at-r.chunks[i].media:])
 		if r.at < int64(len(r.head)) {
 			copy(part[:got], r.head[r.at:])
 		}
 		n, r.at = n+got, r.at+int64(got)
-		if err != nil {
-			return n, fmt.Errorf("read call file: %w", err)
-		}
 	}
 	return n, nil
+}
+
+// hold reads a chunk and opens it.
+func (r *recording) hold(i int) (err error) {
+	if r.held == i {
+		return nil
+	}
+	r.held = -1
+	x := r.chunks[i]
+	if _, err := r.file.Seek(x.file, io.SeekStart); err != nil {
+		return err
+	}
+	r.sealed = slices.Grow(r.sealed[:0], x.stored)[:x.stored]
+	if _, err := io.ReadFull(r.file, r.sealed); err != nil {
+		return err
+	}
+	x.record.Body = r.sealed
+	r.media = r.sealed
+	if r.opener != nil {
+		if r.media, err = r.opener.Open(r.media[:0:0], x.record); err != nil {
+			return err
+		}
+	}
+	r.held = i
+	return nil
 }
 
 // Seek implements io.Seeker.

@@ -126,7 +126,7 @@ func (s *Service) open(ctx context.Context) (err error) {
 	}
 	s.ingest, err = ingest.Open(ctx, ingest.Config{
 		Library: s.library, Ledger: s.library, Recorders: s.library, Files: s.files, Spool: s.path("spool"),
-		Key: s.authority.ReceiptKey(), MaxCall: s.cfg.MaxCall, KeepSpool: s.cfg.KeepSpool,
+		Key: s.authority.ReceiptKey(), Recipient: s.authority.Recipient, MaxCall: s.cfg.MaxCall, KeepSpool: s.cfg.KeepSpool,
 		Now: s.cfg.Now, Log: s.cfg.Log, OnEvent: s.cfg.OnEvent,
 	})
 	return err
