@@ -2,8 +2,8 @@ package ledger
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,168 +11,77 @@ import (
 	"github.com/linekeeper/linekeeper/call"
 )
 
-// Parse reads one entry from its JWS and checks its form: that it is of version 0, and that what its type needs is
-// there. Whether it fits those around it is for Check.
+// ErrSignature says that an entry is not signed by the key that it was checked against: it was altered, or somebody else
+// wrote it.
+var ErrSignature = errors.New("the signature is not by the device's key")
+
+// signatureLen is an Ed25519 signature in base64url.
+const signatureLen = (ed25519.SignatureSize*8 + 5) / 6
+
+// header is the first part of every JWS of a device. It stands in these bytes always, so that there is one way to write
+// an entry and no header for a reader to be led astray by.
+func header(device call.DeviceID) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","kid":"` + string(device) + `"}`))
+}
+
+// Parse reads one entry from its JWS and checks its form: that it is of version 1, and that what its type needs is
+// there. It does not look at the signature: it is for entries of the recorder's own ring. Whether an entry fits those
+// around it is for Check.
 func Parse(jws []byte) (call.Entry, error) {
-	e, err := parse(jws)
+	e, _, err := parse(jws)
 	if err != nil {
 		return call.Entry{}, fmt.Errorf("ledger entry: %w", err)
 	}
 	return e, nil
 }
 
-func parse(jws []byte) (e call.Entry, err error) {
-	if len(jws) > MaxEntry {
-		return e, fmt.Errorf("%d bytes, at most %d", len(jws), MaxEntry)
-	}
-	head, rest, ok := bytes.Cut(jws, []byte("."))
-	body, signature, ok2 := bytes.Cut(rest, []byte("."))
-	switch {
-	case !ok || !ok2 || bytes.ContainsRune(signature, '.'):
-		return e, errors.New("not a compact JWS of three parts")
-	case string(head) != header || len(signature) != 0:
-		return e, errors.New(`not an unsecured JWS with the header {"alg":"none"}`)
-	}
-	payload, err := base64.RawURLEncoding.Strict().AppendDecode(nil, body)
+// Verify reads one entry from its JWS and checks form and signature. The error is ErrSignature where the form is good and
+// the signature is not by pub, or pub not the key that the entry's device ID follows from. Pub has to come from somewhere
+// that is trusted, never from the entry: a device ID is too short to stand for a key.
+func Verify(jws []byte, pub ed25519.PublicKey) (call.Entry, error) {
+	e, signature, err := parse(jws)
 	if err != nil {
-		return e, fmt.Errorf("payload: %w", err)
+		return call.Entry{}, fmt.Errorf("ledger entry: %w", err)
 	}
-	if bytes.ContainsAny(body, "\r\n") { // which base64 passes over, and the hash does not
-		return e, errors.New("payload: line breaks in base64url")
+	signed := jws[:len(jws)-1-signatureLen]
+	if len(pub) != ed25519.PublicKeySize || call.DeviceIDOf(pub) != e.Device || !ed25519.Verify(pub, signed, signature) {
+		return call.Entry{}, fmt.Errorf("ledger entry %d of device %s: %w", e.Number, e.Device, ErrSignature)
+	}
+	return e, nil
+}
+
+func parse(jws []byte) (e call.Entry, signature []byte, err error) {
+	if len(jws) > MaxEntry {
+		return e, nil, fmt.Errorf("%d bytes, at most %d", len(jws), MaxEntry)
+	}
+	parts := bytes.Split(jws, []byte("."))
+	if len(parts) != 3 {
+		return e, nil, errors.New("not a compact JWS of three parts")
+	}
+	payload, err := decode(parts[1])
+	if err != nil {
+		return e, nil, fmt.Errorf("payload: %w", err)
 	}
 	if err := json.Unmarshal(payload, &e); err != nil {
-		return e, fmt.Errorf("payload: %w", err)
+		return e, nil, fmt.Errorf("payload: %w", err)
 	}
-	return e, checkForm(e)
+	if err := checkForm(e); err != nil {
+		return e, nil, err
+	}
+	if string(parts[0]) != header(e.Device) {
+		return e, nil, fmt.Errorf(`the JWS header is not {"alg":"EdDSA","kid":%q}`, e.Device)
+	}
+	if signature, err = decode(parts[2]); err != nil || len(signature) != ed25519.SignatureSize {
+		return e, nil, errors.New("the signature is not 64 bytes in base64url")
+	}
+	return e, signature, nil
 }
 
-// checkForm says whether e has what its type needs.
-func checkForm(e call.Entry) error {
-	if e.Version != Version {
-		return fmt.Errorf("version %d, this program reads %d", e.Version, Version)
+// decode reads base64url in its only form: without padding, with loose bits 0, and without the line breaks that the
+// standard library passes over and a hash does not.
+func decode(s []byte) ([]byte, error) {
+	if bytes.ContainsAny(s, "\r\n") {
+		return nil, errors.New("line breaks in base64url")
 	}
-	if _, err := call.ParseDeviceID(string(e.Device)); err != nil {
-		return err
-	}
-	switch {
-	case e.Number == 0:
-		return errors.New("number 0: they begin at 1")
-	case e.Number == 1 && e.Previous != "":
-		return errors.New("the first entry names one before it")
-	case e.Number > 1 && !isHash(e.Previous):
-		return fmt.Errorf("prev %q is not a SHA-256 in hex", e.Previous)
-	}
-	switch e.Type {
-	case call.EntryEpoch:
-		return nil
-	case call.EntryBegin, call.EntryTombstone:
-		return checkCall(e)
-	case call.EntryEnd:
-		if err := checkCall(e); err != nil {
-			return err
-		}
-		return checkManifest(e.Manifest)
-	case call.EntryGap:
-		if e.Gap == nil || e.Line == "" {
-			return errors.New("gap entry without a gap or a line")
-		}
-		return checkGaps([]call.Gap{*e.Gap})
-	default:
-		return fmt.Errorf("type %q is not known in version %d", e.Type, Version)
-	}
-}
-
-func checkCall(e call.Entry) error {
-	if e.Call == nil || e.Call.IsZero() {
-		return fmt.Errorf("%s entry of no call", e.Type)
-	}
-	if e.Line == "" && e.Type != call.EntryTombstone {
-		return fmt.Errorf("%s entry of no line", e.Type)
-	}
-	return nil
-}
-
-func checkManifest(m *call.Manifest) error {
-	switch {
-	case m == nil:
-		return errors.New("end entry without a manifest")
-	case !isHash(m.SHA256):
-		return fmt.Errorf("manifest: sha256 %q is not a SHA-256 in hex", m.SHA256)
-	case m.Size < 1 || m.Frames < 0 || m.Rate < 1 || m.Channels < 1 || m.Duration < 0:
-		return fmt.Errorf("manifest: %d bytes, %d frames at %d Hz, %d channels, %g s", m.Size, m.Frames, m.Rate, m.Channels, m.Duration)
-	}
-	return checkGaps(m.Gaps)
-}
-
-func checkGaps(gaps []call.Gap) error {
-	for _, g := range gaps {
-		if g.Position < 0 || g.Frames < 1 {
-			return fmt.Errorf("gap of %d frames at frame %d", g.Frames, g.Position)
-		}
-	}
-	return nil
-}
-
-// isHash checks for 64 lower-case hex digits.
-func isHash(s string) bool {
-	b, err := hex.DecodeString(s)
-	return err == nil && len(b) == 32 && hex.EncodeToString(b) == s
-}
-
-// Link is the place of an entry in the chain: what the next one has to follow.
-type Link struct {
-	Device call.DeviceID
-	Epoch  call.Epoch
-	Number uint64 // 0: the beginning of the epoch, which entry 1 follows
-	Hash   string // of the entry's JWS; empty at number 0
-}
-
-// LinkOf is the place of an entry.
-func LinkOf(e call.SignedEntry) Link {
-	return Link{Device: e.Device, Epoch: e.Epoch, Number: e.Number, Hash: Hash(e.JWS)}
-}
-
-// ChainError says that an entry does not follow the one before it.
-type ChainError struct {
-	Number uint64 // of the entry
-	Reason string
-}
-
-func (e *ChainError) Error() string { return fmt.Sprintf("ledger entry %d: %s", e.Number, e.Reason) }
-
-// Check parses a run of entries and checks that each follows the one before: same device and epoch, next number, and
-// the right hash. After is what the first must follow; nil takes the run from anywhere. The entries before the first
-// that is wrong are returned in every case; the error is *ChainError where one does not follow.
-func Check(after *Link, run ...[]byte) ([]call.SignedEntry, error) {
-	entries := make([]call.SignedEntry, 0, len(run))
-	for i, jws := range run {
-		e, err := Parse(jws)
-		if err != nil {
-			return entries, fmt.Errorf("entry %d of %d: %w", i+1, len(run), err)
-		}
-		if after != nil {
-			if reason := after.follows(e); reason != "" {
-				return entries, &ChainError{Number: e.Number, Reason: reason}
-			}
-		}
-		signed := call.SignedEntry{Entry: e, JWS: jws}
-		link := LinkOf(signed)
-		after, entries = &link, append(entries, signed)
-	}
-	return entries, nil
-}
-
-// follows says why e does not come next; empty where it does.
-func (l *Link) follows(e call.Entry) string {
-	switch {
-	case e.Device != l.Device:
-		return fmt.Sprintf("of device %s among those of %s", e.Device, l.Device)
-	case e.Epoch != l.Epoch:
-		return fmt.Sprintf("of epoch %s among those of %s", e.Epoch, l.Epoch)
-	case e.Number != l.Number+1:
-		return fmt.Sprintf("follows entry %d", l.Number)
-	case e.Previous != l.Hash:
-		return fmt.Sprintf("names another entry %d than the one before it", l.Number)
-	}
-	return ""
+	return base64.RawURLEncoding.Strict().AppendDecode(nil, s)
 }
