@@ -47,7 +47,7 @@ func entries() []call.Entry {
 		{Type: call.EntryGap, Anchor: anchor, Line: "1", Gap: &call.Gap{Position: 5, Frames: 6, Cause: call.CauseCardLost}},
 		{Type: call.EntryTombstone, Anchor: anchor, Call: &id, Reason: call.EndedRingFull},
 		{Type: call.EntryMissed, Anchor: anchor, Line: "1", Missed: &call.Missed{Rings: 4, Waited: 15.2}},
-		{Type: call.EntryPause, Anchor: anchor, Line: "1", Call: &id, Gap: &call.Gap{Position: 8000, Frames: 80000, Cause: "card data"}},
+		{Type: call.EntryPause, Anchor: anchor, Line: "1", Call: &id, Gap: &call.Gap{Position: 8000, Frames: 80000, Cause: "pause"}},
 		{Type: call.EntryCorrection, Anchor: anchor, Correction: &call.Correction{BootID: "b", Add: -time.Minute, Grade: call.GradeNTP}},
 		{Type: call.EntryRefusal, Anchor: anchor, Call: &id, Line: "1"},
 		{Type: call.EntryAmendment, Anchor: anchor, Call: &id, Amendment: &call.Amendment{
