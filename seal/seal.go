@@ -1,49 +1,67 @@
 // Package seal writes and reads call files (.lkc): what the recorder stores of a call, uploads, and headquarters keeps.
 //
-// A call file is its records one after the other, byte for byte as they stand in the ring: a header, then chunks of
-// media and marks as they happened, then an end. A call in progress, or one cut short, is a prefix of that. This is
-// version 0, in clear; docs/format-call.md describes it byte by byte.
+// A call file is its records one after the other, byte for byte as they stand in the ring: a header, the call's key
+// wrapped to headquarters' recipients, then chunks of media and marks as they happened, sealed under that key, then an
+// end. A call in progress, or one cut short, is a prefix of that. docs/format-call.md describes it byte by byte; with
+// that page and the key any language can open one (testdata/open.py does).
 //
 // Writing gives records to store; the file never exists as a whole on the recorder:
 //
-//	w, record, err := seal.NewWriter(header)  // store record
-//	record, err = w.Chunk(position, frames, media)
+//	to, err := seal.ParseRecipients(text)          // age1..., one a line
+//	w, records, err := seal.NewWriter(header, to)  // store them
+//	record, err := w.Chunk(position, frames, media)
 //	record, err = w.End(call.End{Reason: call.EndedSilence, Frames: frames})
-//	w.Size(), w.SHA256()                      // of the file, for its manifest
+//	w.Size(), w.SHA256(), w.Chain()                // of the file, for its manifest
 //
-// Reading comes in three depths: OpenMedia joins the media for a decoder, Verify says whether a file is whole and what
-// is in it, and Reader gives the records one by one. All of them take hostile bytes: they need memory for one record of
-// at most MaxBody, and report damage as *CorruptError and a missing rest as *TruncatedError.
+// The key of a call is drawn when the call begins, lives in the Writer only, and is nowhere stored but wrapped: who
+// recorded a call cannot open it. After a crash nothing is sealed under it again; ResumeWriter ends the call, for which
+// no key is needed.
+//
+// Reading takes Keys, which may be several: after headquarters changed its key the old one still opens the old calls.
+// There are five depths. OpenMedia joins the media for a decoder. Verify says whether a file is whole, what is in it,
+// and, given the key, that it is what was sealed. Salvage gives what is left of a file that is not whole. Reader gives
+// the records one by one, and Reader.Unlock the Opener of their bodies; ParseRecord reads a single one.
+//
+// All of them take hostile bytes: they need memory for a record or two of at most MaxBody, and report damage as
+// *CorruptError, a missing rest as *TruncatedError, and a call that no key opens as *NoKeyError.
 package seal
 
 import (
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 
 	"github.com/linekeeper/linekeeper/call"
 )
 
 // Version of the format that this package writes and reads.
-const Version = 0
+const Version = 1
 
 // Sizes of a record, in bytes.
 const (
 	HeadSize = 24      // before the body
 	MaxBody  = 1 << 20 // more is refused on both ways: a chunk is about a second of audio
+	Overhead = 16      // that sealing adds to a body (the tag of RFC 8439)
 )
 
-// Bounds of what a header may claim: more is damage, or an attack on those who allocate by it.
+// Bounds of what a file may claim: more is damage, or an attack on those who allocate by it.
 const (
-	maxChannels = 8
-	maxRate     = 192000
+	maxChannels   = 8
+	maxRate       = 192000
+	maxHeader     = 64 << 10 // bytes of a header's body
+	maxText       = 4 << 10  // bytes of a mark or gap in clear
+	maxRecipients = 32
+	maxKey        = 4 << 10 // bytes of a key record's body: age needs 98 a recipient and 134 beside
+	maxMarks      = 1 << 16 // that Verify and Salvage keep of a file: a day of dialling makes fewer
+	maxHoles      = 1 << 16
 )
 
 // ErrVersion says that the file is of another version of the format: a newer program wrote it.
 var ErrVersion = errors.New("call file of another version")
+
+// ErrAltered says that a sealed body is not what was sealed: it, its head or the call's header was altered or damaged,
+// or it is of another call.
+var ErrAltered = errors.New("not what was sealed: altered, damaged, or of another call")
 
 // CorruptError says that the bytes at Offset are not those of a call file.
 type CorruptError struct {
@@ -53,6 +71,15 @@ type CorruptError struct {
 
 func (e *CorruptError) Error() string {
 	return fmt.Sprintf("call file damaged in the record at byte %d: %s", e.Offset, e.Reason)
+}
+
+// corrupt makes err the reason of a CorruptError; nil, ErrVersion and a NoKeyError stay what they are.
+func corrupt(offset int64, err error) error {
+	var noKey *NoKeyError
+	if err == nil || errors.Is(err, ErrVersion) || errors.As(err, &noKey) {
+		return err
+	}
+	return &CorruptError{Offset: offset, Reason: err.Error()}
 }
 
 // TruncatedError says that a call file stops before its end record: the call is in progress, was cut short, or has not
@@ -69,166 +96,18 @@ func (e *TruncatedError) Error() string {
 // Unwrap gives io.ErrUnexpectedEOF.
 func (e *TruncatedError) Unwrap() error { return io.ErrUnexpectedEOF }
 
-// Record is one record of a call file.
-type Record struct {
-	Kind     call.Kind
-	Number   uint32 // within the call, from 0 (the header)
-	Position int64  // line frames from the beginning of the call
-	Frames   uint32 // that it covers: of a chunk; 0 of the others
-	Body     []byte // header, mark, end: JSON; chunk: media
+// NoKeyError says that a call is sealed and none of the keys given opens it.
+type NoKeyError struct {
+	Call       call.ID
+	Recipients int      // to how many it is sealed
+	Tried      []string // recipients of the keys that were given (age1...); empty: none was given
 }
 
-// appendTo appends the record as it stands in the file.
-func (r Record) appendTo(dst []byte) []byte {
-	dst = append(dst, byte(r.Kind), Version, 0, 0)
-	dst = binary.LittleEndian.AppendUint32(dst, r.Number)
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Position))
-	dst = binary.LittleEndian.AppendUint32(dst, r.Frames)
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(r.Body)))
-	return append(dst, r.Body...)
-}
-
-// parseHead reads the 24 bytes before a body. Only ErrVersion stands for itself, the other errors are the reasons of a
-// CorruptError.
-func parseHead(b []byte) (r Record, body int, err error) {
-	r = Record{
-		Kind:     call.Kind(b[0]),
-		Number:   binary.LittleEndian.Uint32(b[4:]),
-		Position: int64(binary.LittleEndian.Uint64(b[8:])),
-		Frames:   binary.LittleEndian.Uint32(b[16:]),
+func (e *NoKeyError) Error() string {
+	if len(e.Tried) == 0 {
+		return fmt.Sprintf("call %s is sealed and no key was given: give the secret key (AGE-SECRET-KEY-1...) of one of its %d recipients",
+			e.Call, e.Recipients)
 	}
-	n := binary.LittleEndian.Uint32(b[20:])
-	switch {
-	case b[1] != Version:
-		return r, 0, fmt.Errorf("%w: %d, this program reads %d", ErrVersion, b[1], Version)
-	case !r.Kind.InFile() || r.Kind == call.KindKey:
-		return r, 0, fmt.Errorf("no record of version %d has kind %d", Version, r.Kind)
-	case b[2] != 0 || b[3] != 0:
-		return r, 0, errors.New("reserved bytes are not 0")
-	case r.Position < 0 || r.Position > math.MaxInt64-math.MaxUint32:
-		return r, 0, errors.New("position out of range")
-	case r.Frames != 0 && r.Kind != call.KindChunk:
-		return r, 0, errors.New("frames in a record that is not a chunk")
-	case n > MaxBody:
-		return r, 0, fmt.Errorf("body of %d bytes, at most %d", n, MaxBody)
-	}
-	return r, int(n), nil
-}
-
-// parseRecord reads one record that stands alone, as the ring has it.
-func parseRecord(data []byte, kind call.Kind) (Record, error) {
-	if len(data) < HeadSize {
-		return Record{}, &CorruptError{Reason: fmt.Sprintf("%d bytes", len(data))}
-	}
-	r, n, err := parseHead(data)
-	switch {
-	case errors.Is(err, ErrVersion):
-		return Record{}, err
-	case err != nil:
-		return Record{}, &CorruptError{Reason: err.Error()}
-	case r.Kind != kind:
-		return Record{}, &CorruptError{Reason: fmt.Sprintf("kind %d, want %d", r.Kind, kind)}
-	case n != len(data)-HeadSize:
-		return Record{}, &CorruptError{Reason: fmt.Sprintf("body of %d bytes, its head says %d", len(data)-HeadSize, n)}
-	}
-	r.Body = data[HeadSize:]
-	return r, nil
-}
-
-// ParseHeader reads a header record as it stands in the ring.
-func ParseHeader(data []byte) (call.Header, error) {
-	r, err := parseRecord(data, call.KindHeader)
-	if err != nil {
-		return call.Header{}, err
-	}
-	h, err := r.header()
-	return h, corrupt(0, err)
-}
-
-// ParseEnd reads an end record as it stands in the ring.
-func ParseEnd(data []byte) (call.End, error) {
-	r, err := parseRecord(data, call.KindEnd)
-	if err != nil {
-		return call.End{}, err
-	}
-	e, err := r.end()
-	return e, corrupt(0, err)
-}
-
-// corrupt makes err the reason of a CorruptError; nil and ErrVersion stay what they are.
-func corrupt(offset int64, err error) error {
-	if err == nil || errors.Is(err, ErrVersion) {
-		return err
-	}
-	return &CorruptError{Offset: offset, Reason: err.Error()}
-}
-
-func (r Record) header() (call.Header, error) {
-	var h call.Header
-	if err := json.Unmarshal(r.Body, &h); err != nil {
-		return call.Header{}, fmt.Errorf("header: %w", err)
-	}
-	return h, checkHeader(h)
-}
-
-func checkHeader(h call.Header) error {
-	switch {
-	case h.Version != Version:
-		return fmt.Errorf("%w: %d, this program reads %d", ErrVersion, h.Version, Version)
-	case h.Call.IsZero():
-		return errors.New("header names no call")
-	case h.Rate < 1 || h.Rate > maxRate:
-		return fmt.Errorf("header claims a rate of %d", h.Rate)
-	case h.Channels < 1 || h.Channels > maxChannels:
-		return fmt.Errorf("header claims %d channels", h.Channels)
-	case len(h.Sides) != 0 && len(h.Sides) != h.Channels:
-		return fmt.Errorf("header names %d sides of %d channels", len(h.Sides), h.Channels)
-	}
-	return nil
-}
-
-func (r Record) mark() (call.Mark, error) {
-	var m call.Mark
-	if err := json.Unmarshal(r.Body, &m); err != nil {
-		return call.Mark{}, fmt.Errorf("mark: %w", err)
-	}
-	if m.Position != r.Position {
-		return call.Mark{}, fmt.Errorf("mark at frame %d, its head says %d", m.Position, r.Position)
-	}
-	return m, checkMark(m)
-}
-
-func checkMark(m call.Mark) error {
-	if m.Kind == "" || m.Position < 0 || m.Frames < 0 {
-		return fmt.Errorf("mark of kind %q at frame %d, %d frames long", m.Kind, m.Position, m.Frames)
-	}
-	return nil
-}
-
-func (r Record) end() (call.End, error) {
-	var e call.End
-	if err := json.Unmarshal(r.Body, &e); err != nil {
-		return call.End{}, fmt.Errorf("end: %w", err)
-	}
-	switch {
-	case e.Frames != r.Position:
-		return call.End{}, fmt.Errorf("end after %d frames, its head says %d", e.Frames, r.Position)
-	case e.Records != r.Number+1:
-		return call.End{}, fmt.Errorf("end counts %d records and is number %d", e.Records, r.Number)
-	}
-	return e, checkEnd(e)
-}
-
-func checkEnd(e call.End) error {
-	if e.Frames < 0 {
-		return fmt.Errorf("call of %d frames", e.Frames)
-	}
-	at := int64(0)
-	for _, g := range e.Gaps {
-		if g.Position < at || g.Frames < 1 || g.Position > e.Frames || g.Frames > e.Frames-g.Position {
-			return fmt.Errorf("gap of %d frames at frame %d of %d", g.Frames, g.Position, e.Frames)
-		}
-		at = g.Position + g.Frames
-	}
-	return nil
+	return fmt.Sprintf("call %s opens with none of the %d keys given, those of %v: it is sealed to %d other recipients; give the key that was headquarters' when it was recorded",
+		e.Call, len(e.Tried), e.Tried, e.Recipients)
 }

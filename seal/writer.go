@@ -1,26 +1,39 @@
 package seal
 
 import (
+	"crypto/cipher"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"math"
+
+	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/linekeeper/linekeeper/call"
 )
 
 // Writer makes the records of one call file. Whoever uses it stores each record that it gives, in order, or takes it back
-// with Retract: numbers, size and hash are those of what is stored. The Data of a record is newly made and belongs to the
+// with Retract: numbers, size and hashes are those of what is stored. The Data of a record is newly made and belongs to the
 // receiver. A Writer is not for concurrent use. A method that returns an error has changed nothing.
+//
+// No two bodies are ever sealed under one number: a number is the nonce. Where a record was taken back, only the very
+// same one is sealed in its place, which gives the very same bytes, or an end or a gap, which are not sealed.
 type Writer struct {
 	call   call.ID
-	only   bool // resumed: only an end may follow
+	only   bool        // resumed: only an end may follow
+	aead   cipher.AEAD // nil: in clear, or resumed
+	header [sha256.Size]byte
+	with   context
 	now    state
 	before state // the last record; its hash is nil where that cannot be taken back
+
+	// The highest number that was sealed (0, the header's: none), and the hash of that record.
+	sealed uint32
+	leaf   [sha256.Size]byte
 }
 
 // state is where a file stands after a record.
@@ -28,25 +41,64 @@ type state struct {
 	next  uint32 // number
 	size  int64
 	hash  hash.Cloner
+	chain chain
 	ended bool
 }
 
 // newHash is a hash that can be cloned, which Go's SHA-256 can.
 func newHash() hash.Cloner { return sha256.New().(hash.Cloner) }
 
-// NewWriter begins a call file and gives its header record.
-func NewWriter(h call.Header) (*Writer, call.Record, error) {
-	h.Version = Version
+// NewWriter begins a call file and gives its first records: the header, and the call's key, newly drawn and wrapped to
+// the recipients. Without recipients the call stays in clear and there is no key. The header's Version and Seal are
+// filled in; a Seal that is set and says otherwise is an error, so that who wants one never gets the other by mistake.
+func NewWriter(h call.Header, to Recipients) (*Writer, []call.Record, error) {
+	wanted := h.Seal
+	h.Version, h.Seal = Version, call.SealChaCha
+	if len(to) == 0 {
+		h.Seal = call.SealNone
+	}
+	if wanted != "" && wanted != h.Seal {
+		return nil, nil, fmt.Errorf("write call header: seal %q was asked for with %d recipients", wanted, len(to))
+	}
 	if err := checkHeader(h); err != nil {
-		return nil, call.Record{}, fmt.Errorf("write call header: %w", err)
+		return nil, nil, fmt.Errorf("write call header: %w", err)
 	}
 	w := &Writer{call: h.Call, now: state{hash: newHash()}}
 	rec, err := w.text(call.KindHeader, 0, h)
-	w.before.hash = nil
-	return w, rec, err
+	if err != nil {
+		return nil, nil, err
+	}
+	records := []call.Record{rec}
+	if h.Seal == call.SealChaCha {
+		w.header = sha256.Sum256(rec.Data)
+		if rec, err = w.key(to); err != nil {
+			return nil, nil, err
+		}
+		records = append(records, rec)
+	}
+	w.before = state{}
+	return w, records, nil
 }
 
-// Chunk makes the record of a chunk: media that covers frames of the line from position on. Media is copied.
+// key draws the call's key and makes its record. From here on it is nowhere but in w.aead, and wrapped.
+func (w *Writer) key(to Recipients) (call.Record, error) {
+	key := make([]byte, chacha20poly1305.KeySize)
+	defer clear(key)
+	_, _ = rand.Read(key) // never fails (crypto/rand)
+	wrapped, err := to.wrap(key)
+	if err != nil {
+		return call.Record{}, fmt.Errorf("write key of call %s: %w", w.call, err)
+	}
+	rec, err := w.add(Record{Kind: call.KindKey, Body: wrapped})
+	if err != nil {
+		return call.Record{}, err
+	}
+	w.aead, err = chacha20poly1305.New(key)
+	return rec, err
+}
+
+// Chunk makes the record of a chunk: media that covers frames of the line from position on, of at most MaxBody -
+// Overhead bytes. Media is copied.
 func (w *Writer) Chunk(position int64, frames uint32, media []byte) (call.Record, error) {
 	if w.only {
 		return call.Record{}, errors.New("write chunk: a resumed call can only be ended")
@@ -54,10 +106,18 @@ func (w *Writer) Chunk(position int64, frames uint32, media []byte) (call.Record
 	return w.add(Record{Kind: call.KindChunk, Position: position, Frames: frames, Body: media})
 }
 
-// Mark makes the record of a mark.
+// Mark makes the record of a mark. A gap (call.MarkGap) becomes a gap record, which is not sealed: recovery needs it
+// and has no key.
 func (w *Writer) Mark(m call.Mark) (call.Record, error) {
 	if w.only {
 		return call.Record{}, errors.New("write mark: a resumed call can only be ended")
+	}
+	if m.Kind == call.MarkGap {
+		g := call.Gap{Position: m.Position, Frames: m.Frames, Cause: m.Value}
+		if err := checkGap(g); err != nil {
+			return call.Record{}, fmt.Errorf("write mark: %w", err)
+		}
+		return w.text(call.KindGap, g.Position, g)
 	}
 	if err := checkMark(m); err != nil {
 		return call.Record{}, fmt.Errorf("write mark: %w", err)
@@ -79,8 +139,9 @@ func (w *Writer) End(e call.End) (call.Record, error) {
 	return rec, err
 }
 
-// Retract takes back the record that was made last, which was not stored: whatever is made next stands in its place. It
-// does nothing before the first record after the header, nor a second time for one record.
+// Retract takes back the record that was made last, which was not stored. What is made next stands in its place: the
+// same record, an end or a gap. It does nothing before the first record after those of NewWriter, nor a second time for
+// one record.
 func (w *Writer) Retract() {
 	if w.before.hash != nil {
 		w.now, w.before = w.before, state{}
@@ -93,6 +154,9 @@ func (w *Writer) Size() int64 { return w.now.size }
 // SHA256 is the hash of the call file so far, in hex.
 func (w *Writer) SHA256() string { return hex.EncodeToString(w.now.hash.Sum(nil)) }
 
+// Chain is the chain over the records so far, in hex.
+func (w *Writer) Chain() string { return hex.EncodeToString(w.now.chain[:]) }
+
 func (w *Writer) text(kind call.Kind, position int64, v any) (call.Record, error) {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -102,93 +166,58 @@ func (w *Writer) text(kind call.Kind, position int64, v any) (call.Record, error
 }
 
 func (w *Writer) add(r Record) (call.Record, error) {
-	switch {
-	case w.now.ended:
-		return call.Record{}, fmt.Errorf("write record %d of call %s: it has ended", w.now.next, w.call)
-	case len(r.Body) > MaxBody:
-		return call.Record{}, fmt.Errorf("write record %d of call %s: %d bytes, at most %d", w.now.next, w.call, len(r.Body), MaxBody)
-	case r.Position < 0 || r.Position > math.MaxInt64-math.MaxUint32:
-		return call.Record{}, fmt.Errorf("write record %d of call %s: position %d", w.now.next, w.call, r.Position)
+	r.Number = w.now.next
+	if err := w.check(r); err != nil {
+		return call.Record{}, fmt.Errorf("write record %d of call %s: %w", r.Number, w.call, err)
 	}
 	clone, err := w.now.hash.Clone()
 	if err != nil {
-		return call.Record{}, fmt.Errorf("write record %d of call %s: %w", w.now.next, w.call, err)
+		return call.Record{}, fmt.Errorf("write record %d of call %s: %w", r.Number, w.call, err)
 	}
-	r.Number = w.now.next
-	data := r.appendTo(make([]byte, 0, HeadSize+len(r.Body)))
+	data := w.bytes(r)
+	leaf := sha256.Sum256(data)
+	if w.aead != nil && r.Sealed() {
+		if r.Number < w.sealed || r.Number == w.sealed && leaf != w.leaf {
+			return call.Record{}, fmt.Errorf("write record %d of call %s: another was sealed in its place; only that one, or an end, may follow", r.Number, w.call)
+		}
+		w.sealed, w.leaf = r.Number, leaf
+	}
 	w.before = w.now
 	w.now.hash = clone
 	w.now.hash.Write(data)
+	w.now.chain.add(r.Number == 0, leaf)
 	w.now.next++
 	w.now.size += int64(len(data))
 	return call.Record{Call: w.call, Kind: r.Kind, Number: r.Number, Data: data}, nil
 }
 
-// ResumeWriter reads the stored bytes of a call and gives a Writer that stands after them and can only end the call
-// (after a crash nothing else may be added: in later versions the key is gone).
-//
-// For a call that was interrupted, end holds the frames that its chunks cover and the gaps that its marks tell of; the
-// reason and the rest are the caller's to fill in. For a call that has its end record, whole is true, end is what that
-// says, and Size and SHA256 are those of the whole file.
-//
-// A record missing in the middle is passed over: what is there is worth closing, and Verify will tell.
-func ResumeWriter(r io.Reader) (w *Writer, end call.End, whole bool, err error) {
-	w = &Writer{now: state{hash: newHash()}, only: true}
-	in := NewReader(io.TeeReader(r, w.now.hash))
-	for {
-		rec, err := in.Next()
-		var cut *TruncatedError
-		switch {
-		case errors.Is(err, io.EOF):
-			return w, end, true, nil
-		case errors.As(err, &cut) && cut.Torn == 0 && w.now.next > 0:
-			end.Gaps = clipGaps(end.Gaps, end.Frames)
-			return w, end, false, nil
-		case err != nil:
-			return nil, call.End{}, false, fmt.Errorf("resume call file: %w", err)
-		}
-		if err := w.take(rec, in, &end); err != nil {
-			return nil, call.End{}, false, fmt.Errorf("resume call file: %w", corrupt(in.start, err))
-		}
+// check refuses what could not be read again.
+func (w *Writer) check(r Record) error {
+	body := len(r.Body)
+	if w.aead != nil && r.Sealed() {
+		body += Overhead
 	}
+	switch {
+	case w.now.ended:
+		return errors.New("it has ended")
+	case r.Number > maxNumber || r.Number == maxNumber && r.Kind != call.KindEnd:
+		return errors.New("it has too many records")
+	case body > MaxBody:
+		return fmt.Errorf("%d bytes, at most %d", body, MaxBody)
+	case r.Position < 0 || r.Position > math.MaxInt64-math.MaxUint32:
+		return fmt.Errorf("position %d", r.Position)
+	}
+	return r.checkHead(body)
 }
 
-// take moves the Writer behind a record that was read, and adds to end what it tells.
-func (w *Writer) take(r Record, in *Reader, end *call.End) error {
-	w.now.next, w.now.size = r.Number+1, in.offset
-	switch r.Kind {
-	case call.KindHeader:
-		h, err := r.header()
-		w.call = h.Call
-		return err
-	case call.KindChunk:
-		end.Frames = r.Position + int64(r.Frames)
-	case call.KindMark:
-		m, err := r.mark()
-		if err == nil && m.Kind == call.MarkGap {
-			end.Gaps = append(end.Gaps, call.Gap{Position: m.Position, Frames: m.Frames, Cause: m.Value})
-		}
-		return err
-	case call.KindEnd:
-		e, err := r.end()
-		*end, w.now.ended = e, true
-		return err
+// bytes gives a record as it stands in the file, sealed where it has to be.
+func (w *Writer) bytes(r Record) []byte {
+	length := len(r.Body)
+	if w.aead == nil || !r.Sealed() {
+		return append(r.appendHead(make([]byte, 0, HeadSize+length), length), r.Body...)
 	}
-	return nil
-}
-
-// clipGaps leaves of the gaps what lies within the frames, in order: a gap's mark stands before the chunks that hold
-// its silence, which may not have been stored.
-func clipGaps(gaps []call.Gap, frames int64) []call.Gap {
-	kept, at := []call.Gap{}, int64(0)
-	for _, g := range gaps {
-		if g.Position < at || g.Position >= frames {
-			continue
-		}
-		if g.Frames = min(g.Frames, frames-g.Position); g.Frames > 0 {
-			kept = append(kept, g)
-			at = g.Position + g.Frames
-		}
-	}
-	return kept
+	length += Overhead
+	data := r.appendHead(make([]byte, 0, HeadSize+length), length)
+	w.with.set(w.header, data)
+	return w.aead.Seal(data, w.with.nonce[:], r.Body, w.with.data[:])
 }
