@@ -114,6 +114,7 @@ const (
 	CauseOverrun  = "overrun"
 	CauseCardLost = "card lost"
 	CauseOverflow = "ring overflow"
+	CausePause    = "pause" // of a pause entry: it was wanted
 )
 
 // Reason is why a call began or ended.

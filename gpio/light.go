@@ -1,4 +1,4 @@
-// Package gpio shows the recorder's state on a light: an LED on a pin of a board's header, on a line of a GPIO chip, or
+// Package gpio shows the recorder's state on a light, and reads contacts: buttons, a telephone's hook. A light is an LED on a pin of a board's header, on a line of a GPIO chip, or
 // one of the board's own. One light shows the state that comes first; three show record, link and fault apart.
 //
 //	out, err := gpio.Open("GPIO17")

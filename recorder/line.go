@@ -14,6 +14,8 @@ const (
 	DefaultHistory = 10 * time.Second
 	DefaultMaxLoss = 30 * time.Second
 	DefaultMaxWait = 30 * time.Second
+
+	DefaultMaxPause = 10 * time.Minute
 )
 
 // maxGaps is how many gaps a call may have before it goes on as a new one: end record, manifest and entry are bounded.
@@ -36,6 +38,8 @@ type LineConfig struct {
 	History time.Duration
 	MaxLoss time.Duration // a longer loss ends a call
 	MaxWait time.Duration // for the ring: so much of a call may wait in memory
+
+	MaxPause time.Duration // a longer card-data pause is over
 }
 
 // Line records the calls of one telephone line. Heard is for one goroutine, Status for all.
@@ -45,6 +49,9 @@ type Line struct {
 	maxLoss int64   // frames
 	maxWait int64   // frames
 	silence []int16 // a second
+
+	maxPause int64 // frames
+	pause    pause
 
 	stopped bool
 	time    timeline
@@ -84,8 +91,12 @@ func newLine(shared Config, cfg LineConfig) *Line {
 	if cfg.MaxWait == 0 {
 		cfg.MaxWait = DefaultMaxWait
 	}
+	if cfg.MaxPause == 0 {
+		cfg.MaxPause = DefaultMaxPause
+	}
 	l := &Line{
 		LineConfig: cfg,
+		maxPause:   max(1, cfg.Format.Frames(cfg.MaxPause)),
 		cfg:        &shared,
 		maxLoss:    max(1, cfg.Format.Frames(cfg.MaxLoss)),
 		maxWait:    max(1, cfg.Format.Frames(cfg.MaxWait)),
@@ -117,12 +128,13 @@ func (l *Line) Heard(p pcm.Period) {
 	l.heardAt = p.At
 	l.offer()
 	l.levels.hear(p.Samples)
-	l.time.hear(p)
+	l.time.hear(l.mute(p))
 	for _, e := range l.Detector.Feed(p) {
 		l.take(e)
 	}
 	l.record()
 	l.time.settle()
+	l.enterPauses()
 	l.account()
 	l.publish()
 }
@@ -147,6 +159,9 @@ func (l *Line) take(e call.Event) {
 			l.begin(l.time.audio)
 		}
 	case call.EventMark:
+		if l.pause.on && e.Mark.Kind == call.MarkDigits {
+			return // of a card
+		}
 		e.Mark.Position = e.Position
 		if l.rec != nil {
 			l.rec.mark(e.Mark, &l.out)
@@ -154,6 +169,7 @@ func (l *Line) take(e call.Event) {
 			l.held = append(l.held, e.Mark)
 		}
 	case call.EventEnded:
+		l.endPause(l.time.end)
 		if l.pump(e.Position); l.rec != nil {
 			l.finish(e.Reason)
 		} else if l.wanted.on {
@@ -215,6 +231,7 @@ func (l *Line) stop() error {
 	}
 	l.stopped = true
 	l.out.drain()
+	l.endPause(l.time.end)
 	if l.pump(l.time.audio); l.rec != nil {
 		l.finish(call.EndedStopped)
 	} else if l.wanted.on {
@@ -224,6 +241,7 @@ func (l *Line) stop() error {
 	if l.out.open() { // there is no later; room may be kept for the end
 		l.abandon()
 	}
+	l.enterPauses()
 	l.giveUp(l.time.end)
 	l.losses.enter(l.time.end, &l.out)
 	if l.spare != nil {

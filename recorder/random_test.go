@@ -206,7 +206,7 @@ func join(records []call.Record, id call.ID) []byte {
 func (r *rig) stored() (calls []call.Stored) {
 	ids, file := files(r.ring.records)
 	for _, id := range ids {
-		c, err := seal.Verify(bytes.NewReader(file[id]))
+		c, err := seal.Verify(bytes.NewReader(file[id]), seal.Keys{callKey()})
 		s := call.Stored{Header: c.Header, Size: c.Size, Ended: err == nil}
 		for _, e := range r.entries() {
 			if e.Type == call.EntryEnd && *e.Call == id {

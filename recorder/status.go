@@ -19,6 +19,7 @@ const (
 type Status struct {
 	Line       string
 	Recording  bool
+	Paused     bool      // a card-data pause: nothing that is heard is kept
 	Fault      bool      // a call goes on that cannot be recorded, as nothing can be stored
 	Alarm      string    // empty: none
 	Levels     []float64 // RMS of the last second in dBFS, of each channel (side)
@@ -53,6 +54,7 @@ func (l *Line) publish() {
 	changed := s.Alarm != what
 	s.Alarm = what
 	s.Recording = l.rec != nil
+	s.Paused = l.pause.on
 	s.Fault = l.rec == nil && l.wanted.on && notStored
 	s.LostFrames, s.Calls = l.lost, l.calls
 	l.mu.Unlock()
