@@ -49,7 +49,9 @@ key is the recorder.`,
 			if err != nil {
 				return err
 			}
-			err = o.withLibrary(func(lib *library.Library) error { return lib.SaveRecorder(cmd.Context(), key, site) })
+			err = o.withLibrary(func(lib *library.Library) error {
+				return lib.SaveRecorder(cmd.Context(), hq.Recorder{Device: call.DeviceIDOf(key), Key: key, Site: site})
+			})
 			if err != nil {
 				return err
 			}
@@ -146,12 +148,13 @@ func recorderListCommand(o *options) *cobra.Command {
 
 // recorderRow is a recorder as a script sees it.
 type recorderRow struct {
-	Device call.DeviceID `json:"device"`
-	Site   string        `json:"site"`
-	Added  time.Time     `json:"added"`
-	Seen   time.Time     `json:"seen,omitzero"` // not there: never
-	Via    string        `json:"via,omitempty"`
-	Status *wire.Status  `json:"status,omitempty"` // the last one
+	Device call.DeviceID     `json:"device"`
+	Site   string            `json:"site"`
+	Key    ed25519.PublicKey `json:"key"` // that signs its ledger
+	Added  time.Time         `json:"added"`
+	Seen   time.Time         `json:"seen,omitzero"` // not there: never
+	Via    string            `json:"via,omitempty"`
+	Status *wire.Status      `json:"status,omitempty"` // the last one
 }
 
 func recorderRows(recorders []hq.Recorder) []recorderRow {

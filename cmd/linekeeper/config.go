@@ -27,6 +27,7 @@ type config struct {
 	Lines   []lineConfig  `toml:"line"`
 	Uplink  uplinkConfig  `toml:"uplink"`
 	Light   lightConfig   `toml:"light"`
+	Pause   pauseConfig   `toml:"pause"`
 
 	file string
 }
@@ -81,6 +82,11 @@ type lightConfig struct {
 	Fault  string `toml:"fault"`
 }
 
+type pauseConfig struct {
+	Button  string            `toml:"button"`  // pin of a button that pauses all calls, and goes on
+	Longest settings.Duration `toml:"longest"` // a pause that is forgotten is over then
+}
+
 func newConfig() config {
 	return config{
 		Data:    "/var/lib/linekeeper",
@@ -100,6 +106,7 @@ func newConfig() config {
 		},
 		Encoder: encoderConfig{Codec: "opus", Complexity: 5},
 		Uplink:  uplinkConfig{Order: []string{"https", "mqtt"}},
+		Pause:   pauseConfig{Longest: settings.Duration(10 * time.Minute)},
 	}
 }
 
@@ -145,6 +152,7 @@ func (c *config) check() error {
 	within("calls.pre_roll", c.Calls.PreRoll, 0, 30*second)
 	within("calls.hang_over", c.Calls.HangOver, second, 3600*second)
 	within("calls.tail", c.Calls.Tail, 0, c.Calls.HangOver)
+	within("pause.longest", c.Pause.Longest, 10*second, 3600*second)
 	within("calls.longest", c.Calls.Longest, 60*second, 24*3600*second)
 	if c.Ring.Size < 64<<20 || c.Ring.Size > 1<<40 {
 		bad("ring.size", "%d bytes is outside 64MiB to 1TiB", c.Ring.Size)

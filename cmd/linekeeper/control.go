@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -18,11 +20,12 @@ import (
 	"github.com/linekeeper/linekeeper/wire"
 )
 
-// The control socket answers HTTP on a Unix socket: what the running recorder tells `linekeeper status`, `calls` and
-// `meter`. Only its user and root may open it.
+// The control socket answers HTTP on a Unix socket: what the running recorder tells `linekeeper status`, `calls`,
+// `meter` and `pause`. Only its user and root may open it.
 const (
 	controlStatus = "/status" // statusReport
 	controlCalls  = "/calls"  // []callReport
+	controlPause  = "/pause"  // POST a pauseRequest, answered with a pauseAnswer
 )
 
 // statusReport is all that `linekeeper status` shows.
@@ -85,6 +88,19 @@ func serveControl(ctx context.Context, path string, handler http.Handler, log *s
 
 // askControl gets one answer from the running recorder.
 func askControl(ctx context.Context, socket, path string, into any) error {
+	return sendControl(ctx, socket, http.MethodGet, path, nil, into)
+}
+
+// tellControl has the running recorder do something, and gets its answer.
+func tellControl(ctx context.Context, socket, path string, what, into any) error {
+	body, err := json.Marshal(what)
+	if err != nil {
+		return err
+	}
+	return sendControl(ctx, socket, http.MethodPost, path, bytes.NewReader(body), into)
+}
+
+func sendControl(ctx context.Context, socket, method, path string, body io.Reader, into any) error {
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -92,7 +108,7 @@ func askControl(ctx context.Context, socket, path string, into any) error {
 			return d.DialContext(ctx, "unix", socket)
 		},
 	}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://recorder"+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, "http://recorder"+path, body)
 	if err != nil {
 		return err
 	}
@@ -122,7 +138,15 @@ func answerJSON[T any](tell func() (T, error)) http.HandlerFunc {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(v)
+		writeJSON(w, v)
 	}
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
+	return json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(into)
 }

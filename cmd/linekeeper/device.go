@@ -81,6 +81,11 @@ func (d *device) begin(state buffer.State, found buffer.Recovered, log *slog.Log
 			return err
 		}
 	}
+	for _, run := range runs(found.LostEntries) {
+		if err := d.recorder.Lose(run.First, run.Last); err != nil {
+			return err
+		}
+	}
 	calls, err := d.ring.Calls()
 	if err != nil {
 		return err
@@ -99,6 +104,18 @@ func (d *device) begin(state buffer.State, found buffer.Recovered, log *slog.Log
 		d.lines = append(d.lines, l)
 	}
 	return nil
+}
+
+// runs joins numbers, which are in order, to runs without a hole.
+func runs(numbers []uint64) (all []call.Lost) {
+	for _, n := range numbers {
+		if last := len(all) - 1; last >= 0 && all[last].Last+1 == n {
+			all[last].Last = n
+		} else {
+			all = append(all, call.Lost{First: n, Last: n})
+		}
+	}
+	return all
 }
 
 func reportRecovery(found buffer.Recovered, log *slog.Logger) {
@@ -128,6 +145,7 @@ func (d *device) lineConfig(i int) recorder.LineConfig {
 		NewEncoder: c.newEncoder(format),
 		History:    detect.LookBack() + 2*time.Duration(c.Capture.Period) + time.Second,
 		MaxLoss:    detect.MaxLoss,
+		MaxPause:   time.Duration(c.Pause.Longest),
 	}
 }
 

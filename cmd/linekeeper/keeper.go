@@ -47,6 +47,8 @@ func (k *keeper) pumped() { k.pumps.Add(1) }
 func (k *keeper) run(ctx context.Context) error {
 	dark := make(chan struct{})
 	go func() { defer close(dark); k.light.run(ctx) }()
+	pausing := make(chan struct{})
+	go func() { defer close(pausing); k.watchPause(ctx) }()
 	tick := time.NewTicker(keeperEvery)
 	defer tick.Stop()
 	dog := newWatchdog()
@@ -64,6 +66,7 @@ func (k *keeper) run(ctx context.Context) error {
 		case <-ctx.Done():
 			_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 			<-dark
+			<-pausing
 			return nil
 		case <-tick.C:
 		}
@@ -111,6 +114,7 @@ func (k *keeper) conditions(ring buffer.Status) (c call.Conditions, reasons []st
 	}
 	for _, l := range k.recorder.Status() {
 		c.Recording = c.Recording || l.Recording
+		c.Paused = c.Paused || l.Paused
 		if l.Alarm != "" {
 			c.Alarm = true
 			because("line %s: %s", l.Line, l.Alarm)
@@ -183,6 +187,7 @@ func (k *keeper) control() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+controlStatus, answerJSON(k.statusReport))
 	mux.Handle("GET "+controlCalls, answerJSON(k.callReports))
+	mux.HandleFunc("POST "+controlPause, k.answerPause)
 	return mux
 }
 

@@ -215,6 +215,9 @@ func (in *Ingest) entries(ctx context.Context, device call.DeviceID, via string,
 		return "", err
 	}
 	entries, err := ledger.Check(nil, recorder.Key, run...)
+	if errors.Is(err, ledger.ErrSignature) {
+		return "", fmt.Errorf("%w: %w", hq.ErrRefused, err)
+	}
 	if err != nil {
 		return "", malformed(err)
 	}

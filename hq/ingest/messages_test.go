@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,9 @@ func TestEntriesAndHave(t *testing.T) {
 	want(t, "another asks", other.json("POST", wire.PathHave, wire.HaveQuestion{Epoch: 9, Calls: []call.ID{f.id}}, &had), http.StatusOK)
 	if had.Entries != 0 || len(had.Receipts) != 0 {
 		t.Errorf("another is told %+v", had)
+	}
+	if to, err := wire.VerifyRecipients(key, had.Recipients); err != nil || to.Device != other.id || !slices.Equal(to.Recipients, []string{recipient}) {
+		t.Errorf("whom calls are to be sealed to: %+v, %v", to, err)
 	}
 
 	forged := d.entries(9, d.file(10))

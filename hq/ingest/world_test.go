@@ -29,6 +29,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/hq"
 	"github.com/linekeeper/linekeeper/hq/authority"
 	"github.com/linekeeper/linekeeper/hq/blob"
 	"github.com/linekeeper/linekeeper/hq/library"
@@ -93,7 +94,7 @@ func (w *world) config() Config {
 	if t, ok := w.t.(*testing.T); ok { // fuzz targets may not log through their F
 		log = slog.New(slog.NewTextHandler(testWriter{t}, nil))
 	}
-	return Config{Library: w.library, Ledger: w.library, Recorders: w.library, Files: w.files, Spool: filepath.Join(w.dir, "spool"),
+	return Config{Recipient: func() (string, error) { return recipient, nil }, Library: w.library, Ledger: w.library, Recorders: w.library, Files: w.files, Spool: filepath.Join(w.dir, "spool"),
 		Key: w.authority.ReceiptKey(), MaxCall: 1 << 20, Now: time.Now, Log: log,
 		OnEvent: func(e Event) { w.events <- e }}
 }
@@ -132,6 +133,9 @@ func (w *world) event(kind EventKind) Event {
 	}
 }
 
+// recipient is whom recorders are told to seal their calls to.
+const recipient = "age1yw33lq98ynayj8fd0tzxjh8sw47mle73jn8m3emy2uedxlwxdfcqakf985"
+
 // device is a recorder with its identity.
 type device struct {
 	w    *world
@@ -143,9 +147,12 @@ type device struct {
 func (w *world) device() *device {
 	w.t.Helper()
 	d := w.stranger()
-	must(w.t, w.library.SaveRecorder(w.t.Context(), d.id, "Northam"))
+	must(w.t, w.library.SaveRecorder(w.t.Context(), hq.Recorder{Device: d.id, Key: d.key().Public().(ed25519.PublicKey), Site: "Northam"}))
 	return d
 }
+
+// key signs the device's ledger.
+func (d *device) key() ed25519.PrivateKey { return d.cert.PrivateKey.(ed25519.PrivateKey) }
 
 // stranger has a certificate, and is not known to the library.
 func (w *world) stranger() *device {
@@ -266,13 +273,16 @@ func (d *device) file(size int) file { return makeFile(d.w.t, d.id, call.NewID()
 
 func makeFile(t testing.TB, device call.DeviceID, id call.ID, size int) file {
 	t.Helper()
-	w, record, err := seal.NewWriter(call.Header{Call: id, Device: device, Epoch: 5, Number: 1, Line: "Front desk", Codec: call.Opus,
-		Channels: 1, Rate: 8000, Anchor: call.Anchor{Wall: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}})
+	w, first, err := seal.NewWriter(call.Header{Call: id, Device: device, Epoch: 5, Number: 1, Line: "Front desk", Codec: call.Opus,
+		Channels: 1, Rate: 8000, Anchor: call.Anchor{Wall: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}}, nil)
 	must(t, err)
-	b := bytes.Clone(record.Data)
+	var b []byte
+	for _, record := range first {
+		b = append(b, record.Data...)
+	}
 	media := make([]byte, size)
 	_, _ = rand.Read(media)
-	record, err = w.Chunk(0, 8000, media)
+	record, err := w.Chunk(0, 8000, media)
 	must(t, err)
 	b = append(b, record.Data...)
 	record, err = w.End(call.End{Reason: call.EndedSilence, Frames: 8000, Gaps: []call.Gap{}})
@@ -288,11 +298,11 @@ func fileOf(id call.ID, b []byte) file {
 // entries makes a run of a ledger that begins and ends a call.
 func (d *device) entries(epoch call.Epoch, f file) (batch wire.EntryBatch) {
 	d.w.t.Helper()
-	l := ledger.New(ledger.State{Device: d.id, Epoch: epoch, Next: 1})
+	l := ledger.New(ledger.State{Device: d.id, Epoch: epoch, Next: 1}, d.key())
 	for _, e := range []call.Entry{
 		{Type: call.EntryBegin, Call: &f.id, Line: "Front desk", Reason: call.BeganVoice},
 		{Type: call.EntryEnd, Call: &f.id, Line: "Front desk", Manifest: &call.Manifest{Began: call.BeganVoice, Ended: call.EndedSilence, Duration: 1, Frames: 8000,
-			Rate: 8000, Codec: call.Opus, Channels: 1, Gaps: []call.Gap{}, Size: int64(len(f.bytes)), SHA256: f.sha, Software: "test"}},
+			Rate: 8000, Codec: call.Opus, Channels: 1, Gaps: []call.Gap{}, Size: int64(len(f.bytes)), SHA256: f.sha, Chain: f.sha, Software: "test"}},
 	} {
 		_, err := l.Add(e, func(_ uint64, jws []byte) error {
 			batch.Entries = append(batch.Entries, string(jws))

@@ -3,7 +3,7 @@
 // database.
 //
 //	lib, err := library.Open("/var/lib/linekeeper-hq/library.db", time.Now)
-//	err = lib.SaveRecorder(ctx, device, "Northam")
+//	err = lib.SaveRecorder(ctx, hq.Recorder{Device: device, Key: key, Site: "Northam"})
 //	err = lib.AddEntries(ctx, entries)
 //	calls, next, err := lib.Calls(ctx, hq.Query{Text: "northam front"})
 //

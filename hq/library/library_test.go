@@ -2,6 +2,7 @@ package library
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -27,6 +28,8 @@ const (
 	south = call.DeviceID("S0VTH000")
 )
 
+var key = ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey)
+
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // open gives a library with two recorders.
@@ -41,8 +44,8 @@ func open(t testing.TB) *Library {
 			t.Error(err)
 		}
 	})
-	must(t, l.SaveRecorder(t.Context(), north, "Northam Ärzte"))
-	must(t, l.SaveRecorder(t.Context(), south, "Southville"))
+	must(t, l.SaveRecorder(t.Context(), hq.Recorder{Device: north, Key: key, Site: "Northam Ärzte"}))
+	must(t, l.SaveRecorder(t.Context(), hq.Recorder{Device: south, Key: key, Site: "Southville"}))
 	return l
 }
 
@@ -66,6 +69,31 @@ func endEntry(begin call.SignedEntry, number uint64, m call.Manifest) call.Signe
 	e := begin
 	e.Type, e.Number, e.Manifest, e.JWS = call.EntryEnd, number, &m, fmt.Appendf(nil, "end %d", number)
 	return e
+}
+
+// What a recorder's recovery says is lost will not come: what stands behind it is not waited for any longer. What has been
+// amended is expected as it is now.
+func TestLossesAndAmendments(t *testing.T) {
+	l, ctx := open(t), t.Context()
+	id := call.NewID()
+	begun := entry(north, 7, 1, id, "1", noon)
+	manifest := call.Manifest{Ended: call.EndedSilence, Duration: 1, Frames: 8000, Rate: 8000, Codec: call.Opus, Channels: 1, Size: 10, SHA256: strings.Repeat("ab", 32)}
+	must(t, l.AddEntries(ctx, []call.SignedEntry{begun, endEntry(begun, 2, manifest)}))
+	must(t, l.AddEntries(ctx, []call.SignedEntry{entry(north, 7, 6, call.NewID(), "1", noon)}))
+	lost := entry(north, 7, 7, id, "1", noon)
+	lost.Type, lost.Call, lost.Lost = call.EntryLost, nil, &call.Lost{First: 3, Last: 5}
+	amended := entry(north, 7, 8, id, "1", noon)
+	amended.Type, amended.Amendment = call.EntryAmendment, &call.Amendment{Was: manifest.SHA256, Size: 10, SHA256: strings.Repeat("cd", 32)}
+	if n, err := l.Gapless(ctx, north, 7); err != nil || n != 2 {
+		t.Errorf("before: gapless up to %d, %v", n, err)
+	}
+	must(t, l.AddEntries(ctx, []call.SignedEntry{lost, amended}))
+	if n, err := l.Gapless(ctx, north, 7); err != nil || n != 8 {
+		t.Errorf("gapless up to %d, %v, want 8", n, err)
+	}
+	if c, err := l.Call(ctx, id); err != nil || c.SHA256 != amended.Amendment.SHA256 || c.Stage != hq.StageEnded {
+		t.Errorf("the amended call: %+v, %v", c, err)
+	}
 }
 
 func TestACallIsPutTogetherInAnyOrder(t *testing.T) {
@@ -234,7 +262,7 @@ func TestARecorderThatMovesLeavesItsCallsWhereTheyWere(t *testing.T) {
 	l, ctx := open(t), t.Context()
 	before, after := entry(north, 1, 1, call.NewID(), "1", noon), entry(north, 1, 2, call.NewID(), "1", noon)
 	must(t, l.AddEntries(ctx, []call.SignedEntry{before}))
-	must(t, l.SaveRecorder(ctx, north, "Harbour"))
+	must(t, l.SaveRecorder(ctx, hq.Recorder{Device: north, Key: key, Site: "Harbour"}))
 	must(t, l.AddEntries(ctx, []call.SignedEntry{after}))
 	a, err := l.Call(ctx, *before.Call)
 	must(t, err)
@@ -376,7 +404,7 @@ func fill(b *testing.B, l *Library, count int) {
 	const lines = 3000
 	for n := range lines {
 		device := fmt.Sprintf("D%07d", n/4)
-		_, err := tx.Exec(`INSERT OR IGNORE INTO recorders (device, site, added) VALUES (?, ?, 0)`, device, fmt.Sprintf("Site %d", n/8))
+		_, err := tx.Exec(`INSERT OR IGNORE INTO recorders (device, key, site, added) VALUES (?, x'00', ?, 0)`, device, fmt.Sprintf("Site %d", n/8))
 		must(b, err)
 		_, err = tx.Exec(`INSERT INTO lines (n, device, line, site) VALUES (?, ?, ?, ?)`, n+1, device, fmt.Sprintf("Line %d", n%4), fmt.Sprintf("Site %d", n/8))
 		must(b, err)

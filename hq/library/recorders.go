@@ -2,7 +2,6 @@ package library
 
 import (
 	"context"
-	"crypto/ed25519"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -12,12 +11,12 @@ import (
 	"github.com/linekeeper/linekeeper/wire"
 )
 
-// SaveRecorder makes the recorder that holds a key known, or says at which site it is from now on. Its earlier calls stay
-// where they were made.
-func (l *Library) SaveRecorder(ctx context.Context, key ed25519.PublicKey, site string) error {
+// SaveRecorder makes a recorder known (its Device, Key and Site), or says at which site it is from now on. Its earlier calls
+// stay where they were made.
+func (l *Library) SaveRecorder(ctx context.Context, r hq.Recorder) error {
 	return l.change(ctx, "save recorder", func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO recorders (device, key, site, added) VALUES (?, ?, ?, ?)
-			ON CONFLICT (device) DO UPDATE SET site = excluded.site`, string(call.DeviceIDOf(key)), []byte(key), site, nanos(l.now()))
+			ON CONFLICT (device) DO UPDATE SET site = excluded.site`, string(r.Device), []byte(r.Key), r.Site, nanos(l.now()))
 		return err
 	})
 }

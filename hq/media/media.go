@@ -77,11 +77,11 @@ func (m *Media) Marks(ctx context.Context, id call.ID) ([]call.Mark, error) {
 		return nil, fmt.Errorf("open call %s: %w", id, err)
 	}
 	var marks []call.Mark
-	err = records(file, keys, func(rec seal.Record, _ int64, o *seal.Opener) error {
+	_, err = records(file, keys, func(rec seal.Record, _ int64, o *seal.Opener) error {
 		if rec.Kind != call.KindMark {
 			return nil
 		}
-		body, err := plain(o, rec)
+		body, err := o.Open(rec.Body[:0], rec)
 		if err != nil {
 			return err
 		}

@@ -61,6 +61,7 @@ const rate = 8000
 // recorded is a call file made as a recorder makes it, and what went into it.
 type recorded struct {
 	*shelf
+	key     seal.Key
 	log     bytes.Buffer
 	media   []byte
 	samples []int16
@@ -69,11 +70,23 @@ type recorded struct {
 }
 
 func (r *recorded) open() *Media {
-	return New(r.shelf, r.shelf, slog.New(slog.NewTextHandler(&r.log, nil)))
+	return New(r.shelf, r.shelf, func() (seal.Keys, error) { return seal.Keys{r.key}, nil }, slog.New(slog.NewTextHandler(&r.log, nil)))
 }
 
 // record makes a call of so many seconds: a tone, of another pitch on each side, that is silent in the second second.
 func record(t testing.TB, codec call.Codec, channels int, seconds float64) *recorded {
+	t.Helper()
+	key, _, err := seal.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := recordTo(t, seal.Recipients{key.Recipient()}, codec, channels, seconds)
+	r.key = key
+	return r
+}
+
+// recordTo seals it to somebody, or to nobody.
+func recordTo(t testing.TB, to seal.Recipients, codec call.Codec, channels int, seconds float64) *recorded {
 	t.Helper()
 	h := call.Header{Call: call.NewID(), Device: "7K3M9QXA", Line: "line1", Codec: codec, Channels: channels, Rate: rate}
 	r := &recorded{shelf: &shelf{id: h.Call}}
@@ -95,8 +108,10 @@ func record(t testing.TB, codec call.Codec, channels int, seconds float64) *reco
 		r.file = append(r.file, rec.Data...)
 		r.ends, r.frames = append(r.ends, len(r.file)), append(r.frames, position)
 	}
-	w, rec, err := seal.NewWriter(h)
-	add(rec, err)
+	w, first, err := seal.NewWriter(h, to)
+	for _, rec := range first {
+		add(rec, err)
+	}
 	e, err := encoder.New(encoder.Config{Codec: string(codec), Rate: rate, Channels: channels})
 	if err != nil {
 		t.Fatal(err)
@@ -314,7 +329,7 @@ func TestDamagedCallFiles(t *testing.T) {
 	whole := record(t, call.FLAC, 1, 4)
 	check := func(name string, file []byte, frames int64) {
 		t.Helper()
-		r := &recorded{shelf: &shelf{id: whole.id, file: file}}
+		r := &recorded{shelf: &shelf{id: whole.id, file: file}, key: whole.key}
 		var out bytes.Buffer
 		err := r.open().Convert(t.Context(), r.id, WAV, &out)
 		if frames == 0 {
@@ -354,7 +369,7 @@ func TestDamagedCallFiles(t *testing.T) {
 }
 
 func TestDamagedMediaEndsInSilence(t *testing.T) {
-	r := record(t, call.Opus, 1, 4)
+	r := recordTo(t, nil, call.Opus, 1, 4)
 	from := r.ends[2] + seal.HeadSize // the third chunk's media
 	for i := range 40 {
 		r.file[from+i] ^= 0xff
@@ -372,11 +387,29 @@ func TestDamagedMediaEndsInSilence(t *testing.T) {
 	}
 }
 
+// A sealed chunk that was altered is left out; what stands around it is heard.
+func TestAlteredChunkIsLeftOut(t *testing.T) {
+	r := record(t, call.FLAC, 1, 4)
+	r.file[r.ends[2]+seal.HeadSize+5] ^= 1 // in the body of a chunk
+	var out bytes.Buffer
+	if err := r.open().Convert(t.Context(), r.id, WAV, &out); err != nil {
+		t.Fatal(err)
+	}
+	_, samples := readAll(t, WAV, out.Bytes())
+	from, to := r.frames[2], r.frames[3]
+	if len(samples) != len(r.samples) || !slices.Equal(samples[:from], r.samples[:from]) || !slices.Equal(samples[to:], r.samples[to:]) {
+		t.Errorf("%d samples, or others than stand around the chunk from %d to %d", len(samples), from, to)
+	}
+	if !strings.Contains(r.log.String(), "left out") {
+		t.Errorf("the log does not say that a chunk was left out: %s", &r.log)
+	}
+}
+
 func FuzzRecording(f *testing.F) {
-	f.Add(record(f, call.FLAC, 1, 1.5).file)
-	f.Add(record(f, call.Opus, 2, 1.5).file)
+	f.Add(recordTo(f, nil, call.FLAC, 1, 1.5).file)
+	f.Add(recordTo(f, nil, call.Opus, 2, 1.5).file)
 	f.Fuzz(func(t *testing.T, file []byte) {
-		r, _, err := newRecording(openFile{bytes.NewReader(file)})
+		r, _, err := newRecording(openFile{bytes.NewReader(file)}, nil)
 		if err != nil {
 			return
 		}

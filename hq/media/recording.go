@@ -1,7 +1,6 @@
 package media
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -16,48 +15,29 @@ import (
 	"github.com/linekeeper/linekeeper/seal"
 )
 
-// records goes through a call file and gives each record, with the offset of its body in the file and what opens those that
-// are sealed (nil: nothing is). The error is that of the file, or of take; nil: it was whole.
-func records(file io.Reader, keys seal.Keys, take func(rec seal.Record, body int64, o *seal.Opener) error) error {
+// records goes through a call file and gives each record behind its header and key, with its place in the file, and what
+// opens those that are sealed. The error is that of the file, or of take; nil: it was whole.
+func records(file io.Reader, keys seal.Keys, take func(rec seal.Record, at int64, o *seal.Opener) error) (header call.Header, err error) {
 	in := seal.NewReader(file)
-	var header seal.Record
-	var o *seal.Opener
-	for {
-		rec, err := in.Next()
-		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		switch rec.Kind {
-		case call.KindHeader:
-			header = rec
-			header.Body = bytes.Clone(rec.Body)
-		case call.KindKey:
-			if o, err = keys.Unlock(header, rec); err != nil {
-				return err
-			}
-		}
-		if err := take(rec, in.Offset()-int64(len(rec.Body)), o); err != nil {
-			return err
+	header, o, err := in.Unlock(keys)
+	for err == nil {
+		at := in.Offset()
+		var rec seal.Record
+		if rec, err = in.Next(); err == nil {
+			err = take(rec, at, o)
 		}
 	}
-}
-
-// plain gives a record's body in clear.
-func plain(o *seal.Opener, rec seal.Record) ([]byte, error) {
-	if o == nil {
-		return rec.Body, nil
+	if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
 	}
-	return o.Open(nil, rec)
+	return header, err
 }
 
 // recording is the media of a call: the bodies of its chunks, joined, as one stream to read and seek in. It knows where
 // each chunk is, some fifty bytes a second of audio, and holds one of them.
 type recording struct {
 	file   io.ReadSeekCloser
-	opener *seal.Opener // nil: the call is in clear
+	opener *seal.Opener
 	header call.Header
 	frames int64 // of the call as far as its chunks go, at the header's rate
 	chunks []extent
@@ -66,17 +46,16 @@ type recording struct {
 	at     int64  // where the next Read begins in the media
 
 	held   int    // the chunk that is held; -1: none
-	sealed []byte // as it stands in the file
-	media  []byte // in clear
+	stored []byte // its record as it stands in the file
+	media  []byte // its media: a part of stored
 }
 
 // extent is where a chunk is.
 type extent struct {
-	record seal.Record // without its body
-	media  int64       // where it begins in the media
-	length int64       // of its media
-	file   int64       // where its body begins in the call file
-	stored int         // bytes of its body
+	media  int64 // where it begins in the media
+	length int64 // of its media
+	file   int64 // where its record begins in the call file
+	stored int   // bytes of its record
 }
 
 // newRecording goes through the call file, which from then on belongs to the recording. A file that is damaged or stops
@@ -84,25 +63,26 @@ type extent struct {
 // error.
 func newRecording(file io.ReadSeekCloser, keys seal.Keys) (r *recording, damage, err error) {
 	r = &recording{file: file, held: -1}
-	damage = records(file, keys, func(rec seal.Record, body int64, o *seal.Opener) (err error) {
-		r.opener = o
-		switch rec.Kind {
-		case call.KindHeader:
-			if r.header, err = rec.Header(); err != nil {
-				return fmt.Errorf("header: %w", err)
-			}
-		case call.KindChunk:
-			x := extent{record: rec, media: r.size, length: int64(len(rec.Body)), file: body, stored: len(rec.Body)}
-			if o != nil {
-				x.length -= seal.Overhead
-			}
-			x.record.Body = nil
-			r.chunks = append(r.chunks, x)
-			r.size += x.length
-			r.frames = rec.Position + int64(rec.Frames)
+	var altered error
+	r.header, damage = records(file, keys, func(rec seal.Record, at int64, o *seal.Opener) error {
+		if r.opener = o; rec.Kind != call.KindChunk {
+			return nil
 		}
+		stored := seal.HeadSize + len(rec.Body)
+		r.frames = rec.Position + int64(rec.Frames)
+		media, err := o.Open(rec.Body[:0], rec) // which finds damage now, and not when half of the call has been played
+		if err != nil {
+			if altered == nil {
+				altered = fmt.Errorf("record %d is left out: %w", rec.Number, err)
+			}
+			return nil
+		}
+		x := extent{media: r.size, length: int64(len(media)), file: at, stored: stored}
+		r.chunks = append(r.chunks, x)
+		r.size += x.length
 		return nil
 	})
+	damage = errors.Join(damage, altered)
 	var noKey *seal.NoKeyError
 	if r.header.Call.IsZero() || errors.As(damage, &noKey) {
 		return nil, nil, fmt.Errorf("open call file: %w", damage)
@@ -112,6 +92,12 @@ func newRecording(file io.ReadSeekCloser, keys seal.Keys) (r *recording, damage,
 	}
 	return r, damage, err
 }
+
+// Offsets in FLAC's head (RFC 9639, section 8): the mark, the head of the first block, STREAMINFO.
+const (
+	flacHead    = 4 + 4 + 18 // up to and with the total number of samples
+	flacSamples = flacHead - 5
+)
 
 // fillInLength writes the length into the head of FLAC media, which the recorder could not know when it wrote that: a
 // browser does not show how long a call is without it. Media that says its length, or is none, stays as it is.
@@ -153,7 +139,7 @@ func (r *recording) Read(p []byte) (n int, err error) {
 }
 
 // hold reads a chunk and opens it.
-func (r *recording) hold(i int) (err error) {
+func (r *recording) hold(i int) error {
 	if r.held == i {
 		return nil
 	}
@@ -162,16 +148,16 @@ func (r *recording) hold(i int) (err error) {
 	if _, err := r.file.Seek(x.file, io.SeekStart); err != nil {
 		return err
 	}
-	r.sealed = slices.Grow(r.sealed[:0], x.stored)[:x.stored]
-	if _, err := io.ReadFull(r.file, r.sealed); err != nil {
+	r.stored = slices.Grow(r.stored[:0], x.stored)[:x.stored]
+	if _, err := io.ReadFull(r.file, r.stored); err != nil {
 		return err
 	}
-	x.record.Body = r.sealed
-	r.media = r.sealed
-	if r.opener != nil {
-		if r.media, err = r.opener.Open(r.media[:0:0], x.record); err != nil {
-			return err
-		}
+	rec, err := seal.ParseRecord(r.stored)
+	if err != nil {
+		return err
+	}
+	if r.media, err = r.opener.Open(rec.Body[:0], rec); err != nil {
+		return err
 	}
 	r.held = i
 	return nil

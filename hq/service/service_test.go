@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/hq"
 	"github.com/linekeeper/linekeeper/hq/ingest"
 	"github.com/linekeeper/linekeeper/wire"
 )
@@ -69,7 +70,7 @@ func identity(t *testing.T, s *Service) (call.DeviceID, *tls.Config) {
 	must(t, err)
 	block, _ := pem.Decode(b)
 	device := call.DeviceIDOf(pub)
-	must(t, s.Library().SaveRecorder(t.Context(), device, "Northam"))
+	must(t, s.Library().SaveRecorder(t.Context(), hq.Recorder{Device: device, Key: pub, Site: "Northam"}))
 	cfg := browser(s)
 	cfg.Certificates = []tls.Certificate{{Certificate: [][]byte{block.Bytes}, PrivateKey: key}}
 	return device, cfg

@@ -158,7 +158,7 @@ func (d *Device) verify(id call.ID) (seal.Contents, error) {
 		return seal.Contents{}, err
 	}
 	defer r.Close()
-	return seal.Verify(r)
+	return seal.Verify(r, nil)
 }
 
 // checkEntries checks that the ledger reaches at least to last, without a hole. Before the cut was settled all entries
@@ -179,7 +179,7 @@ func (d *Device) checkEntries(p *Promise, last uint64, written bool) error {
 			return fmt.Errorf("entry %d is not the one that was written", e.Number)
 		}
 	}
-	if _, err := ledger.Check(nil, run...); err != nil {
+	if _, err := ledger.Check(nil, PublicKey(), run...); err != nil {
 		return err
 	}
 	first := state.Last + 1

@@ -1,6 +1,7 @@
 package powercut
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -31,8 +32,18 @@ type DeviceOptions struct {
 	Observer recorder.Observer
 }
 
-// DeviceID is that of every card here.
-const DeviceID call.DeviceID = "0123ABCD"
+// Recipient is whom the calls of every card here are sealed to. Nobody has the key: the checks have none, as recovery has
+// none.
+const Recipient = "age1yw33lq98ynayj8fd0tzxjh8sw47mle73jn8m3emy2uedxlwxdfcqakf985"
+
+// Key is that of every recorder here.
+func Key() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) }
+
+// PublicKey checks its ledger.
+func PublicKey() ed25519.PublicKey { return Key().Public().(ed25519.PublicKey) }
+
+// DeviceID follows from the key.
+func DeviceID() call.DeviceID { return call.DeviceIDOf(PublicKey()) }
 
 // Sizes of the ring.
 const (
@@ -55,8 +66,12 @@ func OpenDevice(root string, o DeviceOptions) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	recipients, err := seal.ParseRecipients(Recipient)
+	if err != nil {
+		return nil, err
+	}
 	state := ring.State()
-	next := ledger.State{Device: DeviceID, Epoch: state.Epoch, Next: state.Last + 1}
+	next := ledger.State{Device: DeviceID(), Epoch: state.Epoch, Next: state.Last + 1}
 	if state.JWS != nil {
 		next.Previous = ledger.Hash(state.JWS)
 	}
@@ -69,8 +84,8 @@ func OpenDevice(root string, o DeviceOptions) (*Device, error) {
 	}
 	d := &Device{Ring: ring, Found: found}
 	d.Recorder = recorder.New(recorder.Config{
-		Device: DeviceID, Epoch: state.Epoch, Software: "powercut", Ledger: ledger.New(next), Ring: to,
-		Seal:  func(h call.Header) (recorder.File, call.Record, error) { return seal.NewWriter(h) },
+		Device: DeviceID(), Epoch: state.Epoch, Software: "powercut", Ledger: ledger.New(next, Key()), Ring: to,
+		Seal:  func(h call.Header) (recorder.File, []call.Record, error) { return seal.NewWriter(h, recipients) },
 		Clock: o.Clock, Observer: o.Observer, Log: slog.New(slog.DiscardHandler),
 	})
 	return d, nil

@@ -194,7 +194,7 @@ func (w *workload) release() error {
 func (w *workload) accept(r *powercut.Release) error {
 	for _, id := range r.Calls {
 		m := w.notes.manifest(id)
-		receipt := call.Receipt{Device: powercut.DeviceID, Call: &id, Size: m.Size, SHA256: m.SHA256}
+		receipt := call.Receipt{Device: powercut.DeviceID(), Call: &id, Size: m.Size, SHA256: m.SHA256}
 		if err := w.device.Ring.Accept(receipt, jws(id.String())); err != nil {
 			return err
 		}
@@ -202,7 +202,7 @@ func (w *workload) accept(r *powercut.Release) error {
 	if r.Last == 0 {
 		return nil
 	}
-	receipt := call.Receipt{Device: powercut.DeviceID, Epoch: w.device.Ring.State().Epoch, First: w.given + 1, Last: r.Last}
+	receipt := call.Receipt{Device: powercut.DeviceID(), Epoch: w.device.Ring.State().Epoch, First: w.given + 1, Last: r.Last}
 	w.given = r.Last
 	return w.device.Ring.Accept(receipt, jws("entries"))
 }
