@@ -127,6 +127,12 @@ fuzz: ## every fuzzer for FUZZTIME (default 20s) each
 bench: build ## speed, memory and bytes beside bare libopus and arecord | opusenc
 	@lab/need.sh build bench
 	go run ./lab/bench
+	$(MAKE) --no-print-directory bench-device
+
+.PHONY: bench-device
+bench-device: deb ## boot time and block writes of the recorder in the virtual device (QEMU)
+	@lab/need.sh build lab
+	go run ./lab/devicebench
 
 .PHONY: clean
 clean: ## remove what was built (run/, where make run keeps its state, stays)
