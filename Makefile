@@ -5,7 +5,8 @@ SHELL := /bin/sh
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS   := -s -w -X main.version=$(VERSION)
 GOFLAGS   += -trimpath
-BUILD     := CGO_ENABLED=1 go build $(GOFLAGS) -ldflags '$(LDFLAGS)'
+# Loaded at an address that nobody knows beforehand, with nothing left writable of what the loader fills in.
+BUILD     := CGO_ENABLED=1 go build $(GOFLAGS) -buildmode=pie -ldflags '$(LDFLAGS) -bindnow'
 PROGRAMS  := ./cmd/linekeeper ./cmd/linekeeper-hq
 LINT      := $(CURDIR)/.cache/bin/golangci-lint
 LINT_VERSION := v2.15.0
@@ -51,8 +52,11 @@ build-arm64: assets ## both programs for arm64, into bin/arm64/
 
 NFPM := $(CURDIR)/.cache/bin/nfpm
 NFPM_VERSION := v2.45.1
+# Whom the packages name as their maintainer: who made the commit, until who hands them out says another.
+MAINTAINER ?= $(shell git log -1 --format='%an <%ae>' 2>/dev/null)
+export MAINTAINER
 .PHONY: deb
-deb: build build-arm64 $(NFPM) ## Debian packages of both programs for amd64 and arm64, into dist/
+deb: build build-arm64 $(NFPM) ## Debian packages of both programs for amd64 and arm64, into dist/ (MAINTAINER='Name <address>')
 	@images/deb.sh '$(VERSION)'
 .PHONY: deb-test
 deb-test: deb ## the packages installed, upgraded, run and removed in a clean Debian 12 (needs root); and built twice alike
@@ -123,6 +127,12 @@ fuzz: ## every fuzzer for FUZZTIME (default 20s) each
 bench: build ## speed, memory and bytes beside bare libopus and arecord | opusenc
 	@lab/need.sh build bench
 	go run ./lab/bench
+	$(MAKE) --no-print-directory bench-device
+
+.PHONY: bench-device
+bench-device: deb ## boot time and block writes of the recorder in the virtual device (QEMU)
+	@lab/need.sh build lab
+	go run ./lab/devicebench
 
 .PHONY: clean
 clean: ## remove what was built (run/, where make run keeps its state, stays)

@@ -1,8 +1,9 @@
 package capture
 
-// #cgo LDFLAGS: -ldl
+// #cgo LDFLAGS: -ldl -Wl,--wrap=dlsym -Wl,--wrap=pthread_create
 // #include "alsalib.h"
 // #include "feed.h"
+// #include "thread.h"
 import "C"
 
 import (
@@ -12,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -50,6 +52,7 @@ type alsaDevice struct {
 	event   *os.File // the feed's eventfd
 	until   time.Time
 	native  conversion
+	place   opened
 	gone    atomic.Bool
 	opening atomic.Bool
 }
@@ -84,10 +87,11 @@ func (o *alsaOpener) open() (device, error) {
 	d, err := o.start(want)
 	if err == nil && !d.native.isNone() {
 		// The card cannot do what was asked: take what it has, for only miniaudio's conversion is bad.
+		native := d.native
 		if err := d.abandon(); err != nil {
 			return nil, fmt.Errorf("open sound card %s again at its own rate: %w", o.cfg.Device, err)
 		}
-		d, err = o.start(conversion{rate: d.native.rate, channels: d.native.channels})
+		d, err = o.start(conversion{rate: native.rate, channels: native.channels})
 	}
 	if err != nil {
 		return nil, err
@@ -102,11 +106,11 @@ func (o *alsaOpener) start(want conversion) (*alsaDevice, error) {
 		return nil, err
 	}
 	d := &alsaDevice{opener: o, audio: audio}
-	if err := d.init(want); err != nil {
+	if err := d.init(d.ask(want)); err != nil {
 		audio.free()
 		return nil, o.explain("open", err)
 	}
-	period := int(d.format().Frames(o.cfg.Period)) * d.native.channelsGiven
+	period := int(d.place.format.Frames(o.cfg.Period)) * d.native.channelsGiven
 	err = audio.size(int(2*o.cfg.Buffer/o.cfg.Period), period, d.native.channelsGiven)
 	if err == nil {
 		err = d.makeEvent()
@@ -116,40 +120,48 @@ func (o *alsaOpener) start(want conversion) (*alsaDevice, error) {
 		err = d.dev.Start()
 	}
 	if err != nil {
-		err = o.explain("start", err)
-		_ = d.abandon()
-		return nil, err
+		return nil, errors.Join(o.explain("start", err), d.abandon())
 	}
 	return d, nil
 }
 
-// init opens the device, without starting it.
-func (d *alsaDevice) init(want conversion) error {
-	o := d.opener
-	var pin runtime.Pinner // miniaudio copies the name
-	defer pin.Unpin()
-	pin.Pin(o.id)
+// ask is what miniaudio is asked for.
+func (d *alsaDevice) ask(want conversion) malgo.DeviceConfig {
+	c := d.opener.cfg
 	cfg := malgo.DefaultDeviceConfig(malgo.Capture)
 	cfg.SampleRate = uint32(want.rate)
-	cfg.PeriodSizeInMilliseconds = uint32(o.cfg.Period.Milliseconds())
-	cfg.Periods = uint32((o.cfg.Buffer + o.cfg.Period - 1) / o.cfg.Period)
+	cfg.PeriodSizeInMilliseconds = uint32(c.Period.Milliseconds())
+	cfg.Periods = uint32((c.Buffer + c.Period - 1) / c.Period)
 	cfg.NoFixedSizedCallback = 1 // a fixed size costs another copy, and a period of silence at the start
-	cfg.Capture.DeviceID = unsafe.Pointer(o.id)
+	cfg.Capture.DeviceID = unsafe.Pointer(d.opener.id)
 	cfg.Capture.Format = malgo.FormatS16
 	cfg.Capture.Channels = uint32(want.channels)
 	cfg.Alsa.NoAutoResample, cfg.Alsa.NoAutoChannels = 1, 1
 	cfg.NotificationCallback = (*[0]byte)(C.feed_attach)
 	cfg.PUserData = (*byte)(unsafe.Pointer(d.audio.feed))
+	return cfg
+}
 
+// init opens the device, without starting it. Where it fails, nothing stays open.
+func (d *alsaDevice) init(cfg malgo.DeviceConfig) error {
+	var pin runtime.Pinner // miniaudio copies the name
+	defer pin.Unpin()
+	pin.Pin(d.opener.id)
 	d.opening.Store(true)
-	o.context.SetLogProc(d.log)
+	defer d.opening.Store(false)
+	d.opener.context.SetLogProc(d.log)
 	C.alsa_clear()
-	dev, err := malgo.InitDevice(o.context.Context, cfg, malgo.DeviceCallbacks{Data: d.data})
+	C.alsa_begin()
+	if errno := C.thread_make(); errno != 0 {
+		return fmt.Errorf("start a thread: %w", syscall.Errno(errno))
+	}
+	dev, err := malgo.InitDevice(d.opener.context.Context, cfg, malgo.DeviceCallbacks{Data: d.data})
+	C.thread_forget()
 	if err != nil {
+		C.alsa_close()
 		return err
 	}
 	d.dev = dev
-	d.opening.Store(false)
 	d.fillIn()
 	return nil
 }
@@ -169,9 +181,7 @@ func (o *alsaOpener) explain(what string, err error) error {
 	return fmt.Errorf("%s sound card %s: %s; %s", what, o.cfg.Device, why, advice)
 }
 
-func (d *alsaDevice) format() pcm.Format {
-	return pcm.Format{Rate: d.native.rateGiven, Channels: d.native.channelsGiven}
-}
+func (d *alsaDevice) opened() opened { return d.place }
 
 func (d *alsaDevice) queue() *queue { return d.audio }
 
@@ -198,7 +208,7 @@ func (d *alsaDevice) wait(until time.Time) error {
 		return fmt.Errorf("wait for audio: %w", err)
 	}
 	if d.gone.Load() {
-		return errors.New("it is gone: it was pulled out, or its driver failed")
+		return errors.New("it is gone: it was pulled out, the machine slept, or its driver failed")
 	}
 	return nil
 }
@@ -217,6 +227,14 @@ func (d *alsaDevice) fillIn() {
 	if d.native.channels == 0 {
 		d.native.channels = d.native.channelsGiven
 	}
+	var card C.int
+	var frames C.ulong
+	C.alsa_opened(&card, &frames)
+	d.place = opened{
+		format: pcm.Format{Rate: d.native.rateGiven, Channels: d.native.channelsGiven},
+		port:   usbPort(os.DirFS("/sys"), int(card)),
+	}
+	d.place.buffer = d.place.format.Duration(int64(frames))
 }
 
 // data is called by miniaudio's thread with what the card delivered, where feed_attach did not make that C's work.
@@ -238,7 +256,7 @@ func (d *alsaDevice) log(message string) {
 		}
 	case strings.HasPrefix(message, "EPIPE (read)"): // from the thread that calls data
 		d.audio.breakHere()
-	case strings.HasPrefix(message, "[ALSA] POLLERR detected. status = 8"): // SND_PCM_STATE_DISCONNECTED
+	case strings.HasPrefix(message, "[ALSA] POLLERR detected."): // disconnected, suspended, or whatever: not an overrun
 		if d.gone.CompareAndSwap(false, true) {
 			d.wake()
 		}
@@ -267,7 +285,7 @@ func (d *alsaDevice) close() error {
 		return nil
 	case <-deadline.C:
 		d.opener.context = nil
-		return fmt.Errorf("miniaudio did not stop within %v", closeDeadline)
+		return fmt.Errorf("%w within %v", errStuck, closeDeadline)
 	}
 }
 

@@ -10,20 +10,27 @@ import (
 	"github.com/linekeeper/linekeeper/lab/linesim"
 )
 
-// TestAudioComesWithoutAGoCallback notices a miniaudio whose device looks different from what feed.c expects: capturing
-// would go on, at twice the cost.
-func TestAudioComesWithoutAGoCallback(t *testing.T) {
+// openerOf opens a simulated card.
+func openerOf(t *testing.T, card linesim.Card) *alsaOpener {
+	t.Helper()
 	dir := t.TempDir()
-	if err := linesim.WriteSamples(dir+"/audio.raw", noise(8000)); err != nil {
+	card.File = dir + "/audio.raw"
+	if err := linesim.WriteSamples(card.File, noise(8000)); err != nil {
 		t.Fatal(err)
 	}
-	sim, err := linesim.Install(t.Context(), dir, linesim.Card{Name: "line", File: dir + "/audio.raw", Rate: 8000, Channels: 1})
+	sim, err := linesim.Install(t.Context(), dir, card)
 	if err != nil {
 		t.Fatal(err)
 	}
 	name, value, _ := strings.Cut(sim.Env(), "=")
 	t.Setenv(name, value)
-	o := &alsaOpener{cfg: Config{Device: "line", Lines: []LineConfig{{"a", []int{0}}}}.withDefaults()}
+	return &alsaOpener{cfg: Config{Device: card.Name, Lines: []LineConfig{{"a", []int{0}}}}.withDefaults()}
+}
+
+// TestAudioComesWithoutAGoCallback notices a miniaudio whose device looks different from what feed.c expects: capturing
+// would go on, at twice the cost.
+func TestAudioComesWithoutAGoCallback(t *testing.T) {
+	o := openerOf(t, linesim.Card{Name: "line", Rate: 8000, Channels: 1})
 	d, err := o.open()
 	if err != nil {
 		t.Fatal(err)
@@ -38,4 +45,30 @@ func TestAudioComesWithoutAGoCallback(t *testing.T) {
 		t.Error(err)
 	}
 	d.queue().free()
+}
+
+// TestNothingStaysOpenWhereOpeningFails: miniaudio fails after it has opened the card, with a resampler that it does not
+// have, and forgets the card.
+func TestNothingStaysOpenWhereOpeningFails(t *testing.T) {
+	o := openerOf(t, linesim.Card{Name: "leak", Rate: 8000, Channels: 1, Control: true})
+	for range 3 {
+		d, err := o.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.(*alsaDevice).abandon(); err != nil {
+			t.Fatal(err)
+		}
+		audio, err := newQueue(bootTime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		failing := &alsaDevice{opener: o, audio: audio}
+		ask := failing.ask(conversion{rate: 16000})
+		ask.Resampling.Algorithm = 1 // a custom one
+		if err := failing.init(ask); err == nil {
+			t.Error("miniaudio did not fail")
+		}
+		audio.free()
+	}
 }

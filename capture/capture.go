@@ -21,7 +21,15 @@
 //     periods without samples, about one a second, whose LostFrames grow, so that the lines' timelines go on.
 //   - Frames that were overrun, or went by while the card was away, are counted by the clock (CLOCK_BOOTTIME): positions
 //     stay true to real time within a period. The ordinary drift of a card's clock is not a loss.
-//   - A card that cannot be closed is left to itself after some seconds, and a new opening is tried.
+//   - A card that is in use by another program, or suspended while the machine slept, is tried again in the same way.
+//   - Two equal cards that change places would change the lines' names. Where the device is named after its USB port, as
+//     the package's udev rules name cards, or the configuration says the port, a card in another one is not recorded but
+//     reported; otherwise a card that comes back in another port is recorded, and Status tells.
+//   - The sound library's thread is made before the card is opened, and what it leaves open when it fails is closed:
+//     a failed attempt never makes the next one fail.
+//   - A card that cannot be closed is left to itself after some seconds, and a new opening is tried; Status tells.
+//
+// What is heard can be wrong too: Health tells silence, hum and clipping apart.
 //
 // Limits: 16 bits, and rates whose ratio to the line's is reasonable (all that sound cards have).
 package capture
@@ -51,6 +59,7 @@ type LineConfig struct {
 type Config struct {
 	Device   string        // as ALSA knows it: plughw:CARD=Device,DEV=0, or a name of asound.conf
 	Rate     int           // frames a second to ask of the card; 0: what it likes best, 48 kHz if it can
+	Port     string        // USB port that the card must be in, like 1-1.2; empty: the one that Device names, if it does
 	Lines    []LineConfig  // at least one
 	LineRate int           // frames a second of the lines: 8000 (default) or 16000
 	Period   time.Duration // default 200 ms, from 10 ms
@@ -123,10 +132,17 @@ func (c Config) channelsNeeded() int {
 
 // Status is how a card is doing.
 type Status struct {
-	Open     bool   // it is open and has delivered frames within the watchdog's time
-	Rate     int    // of the card, frames a second; 0 if it was never open
-	Channels int    // of the card
-	Err      string // why it is not open, and what to do; empty where it is
+	Open     bool          // it is open and has delivered frames within the watchdog's time
+	Rate     int           // of the card, frames a second; 0 if it was never open
+	Channels int           // of the card
+	Buffer   time.Duration // of the card, as far as it has as much as was asked for; 0: not known
+	Port     string        // the USB port that it is in, such as 1-1.2: port 2 of the hub in port 1 of bus 1; empty: none
+	Moved    string        // the USB port that it was in when Run first opened it, if it is in another now; empty: in the same
+	Err      string        // why it is not open, and what to do; empty where it is
+
+	// Stuck is how often the sound library did not let go of the card, and was left to itself with it. Where the card is
+	// not Open since, only a new process may get it: its time is when no line is in a call.
+	Stuck int64
 
 	Overruns   int64 // how often frames were lost because nobody read them in time
 	LostFrames int64 // frames of a line that were lost since Run, for any reason

@@ -18,6 +18,9 @@ const (
 	logInterval    = 10 * time.Second       // between two log lines about lost audio
 )
 
+// errStuck says that a device was not closed.
+var errStuck = errors.New("the sound library does not let go of the card")
+
 // Card is a sound card that is kept open.
 type Card struct {
 	cfg  Config
@@ -31,7 +34,7 @@ type Card struct {
 
 // device is a sound card that is open and delivers.
 type device interface {
-	format() pcm.Format
+	opened() opened
 	queue() *queue
 
 	// wait returns nil when there may be something in the queue, or after wake; os.ErrDeadlineExceeded at the time
@@ -40,8 +43,15 @@ type device interface {
 	wake()
 
 	// close ends the delivery; what was delivered until then can still be read from the queue. It returns in a few
-	// seconds even when the sound library does not; then it says so.
+	// seconds even when the sound library does not; then it says so, with errStuck.
 	close() error
+}
+
+// opened is what a device is found to be when it is open.
+type opened struct {
+	format pcm.Format
+	buffer time.Duration // of the card; 0: not known
+	port   string        // the USB port that it is in; empty: none, or not known
 }
 
 // New makes a card of a configuration; Run opens it.
@@ -92,6 +102,7 @@ type run struct {
 	opened   bool   // the card has been open
 	away     bool   // nothing was delivered since the card was lost, or since Run
 	lastErr  string // the last that was logged
+	port     string // the first USB port that the card was in
 
 	reportedAt, loggedAt time.Duration // when lost frames were last reported, and logged
 }
@@ -103,17 +114,23 @@ func (r *run) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	split, err := newSplitter(dev.format(), r.cfg.Lines, r.cfg.LineRate)
+	is := dev.opened()
+	split, err := newSplitter(is.format, r.cfg.Lines, r.cfg.LineRate)
 	if err == nil {
-		r.isOpen(dev.format())
+		err = r.cfg.rightPort(is.port)
+	}
+	ours := err == nil
+	if ours {
+		r.isOpen(is)
 		err = r.listen(ctx, dev, split)
 	}
 	closeErr := dev.close()
-	if split != nil {
+	if ours {
 		r.drain(dev.queue(), split)
 	}
 	if closeErr != nil {
 		r.log.Warn("sound card does not close, left to itself", "error", closeErr)
+		r.update(func(s *Status) { s.Stuck++ })
 	} else {
 		dev.queue().free()
 	}
@@ -235,12 +252,21 @@ func (r *run) reportLoss(now time.Duration) {
 	}
 }
 
-func (r *run) isOpen(f pcm.Format) {
-	r.log.Info("sound card open", "rate", f.Rate, "channels", f.Channels)
+func (r *run) isOpen(is opened) {
+	r.log.Info("sound card open", "rate", is.format.Rate, "channels", is.format.Channels, "buffer", is.buffer, "usb_port", is.port)
 	again := r.opened
 	r.opened, r.lastErr = true, ""
+	if r.port == "" {
+		r.port = is.port
+	}
+	moved := ""
+	if is.port != "" && is.port != r.port {
+		moved = r.port
+		r.log.Warn("the sound card is in another USB port: it may be another card", "was", moved, "is", is.port)
+	}
 	r.update(func(s *Status) {
-		s.Open, s.Err, s.Rate, s.Channels = true, "", f.Rate, f.Channels
+		s.Open, s.Err, s.Rate, s.Channels = true, "", is.format.Rate, is.format.Channels
+		s.Buffer, s.Port, s.Moved = is.buffer, is.port, moved
 		if again {
 			s.Reopened++
 		}
@@ -249,7 +275,12 @@ func (r *run) isOpen(f pcm.Format) {
 
 // failed notes why the card is not open. The log has each reason once, not each attempt.
 func (r *run) failed(err error) {
-	r.update(func(s *Status) { s.Open, s.Err = false, err.Error() })
+	r.update(func(s *Status) {
+		s.Open, s.Err = false, err.Error()
+		if errors.Is(err, errStuck) { // while it was being opened
+			s.Stuck++
+		}
+	})
 	if err.Error() != r.lastErr {
 		r.lastErr = err.Error()
 		r.log.Warn("sound card not open, trying again", "error", err)

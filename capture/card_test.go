@@ -29,6 +29,7 @@ type fakeCard struct {
 	silent  bool // delivers nothing, and does not say why
 	overrun bool // loses frames before the next that it delivers
 	hangs   bool // does not close
+	port    string
 	current *fakeDevice
 	opens   int
 }
@@ -97,8 +98,13 @@ func (d *fakeDevice) deliver(period int) {
 	}
 }
 
-func (d *fakeDevice) format() pcm.Format { return d.fmt }
-func (d *fakeDevice) queue() *queue      { return d.q }
+func (d *fakeDevice) queue() *queue { return d.q }
+
+func (d *fakeDevice) opened() opened {
+	d.card.mu.Lock()
+	defer d.card.mu.Unlock()
+	return opened{format: d.fmt, buffer: 2 * time.Second, port: d.card.port}
+}
 
 func (d *fakeDevice) wake() {
 	select {
@@ -126,7 +132,7 @@ func (d *fakeDevice) close() error {
 	d.card.mu.Lock()
 	defer d.card.mu.Unlock()
 	if d.card.hangs {
-		return errors.New("does not stop")
+		return errStuck
 	}
 	d.q.flush()
 	return nil
@@ -167,6 +173,10 @@ func (h *heard) period(p pcm.Period) {
 
 // runFake runs a card with two lines of a stereo device in a bubble, while script acts on it.
 func runFake(t *testing.T, fake *fakeCard, script func(f *fakeCard, c *Card, h *heard)) {
+	runFakeAs(t, fake, Config{Device: "fake"}, script)
+}
+
+func runFakeAs(t *testing.T, fake *fakeCard, cfg Config, script func(f *fakeCard, c *Card, h *heard)) {
 	synctest.Test(t, func(t *testing.T) {
 		f := fake
 		f.begun = time.Now()
@@ -174,7 +184,8 @@ func runFake(t *testing.T, fake *fakeCard, script func(f *fakeCard, c *Card, h *
 			f.fmt = pcmFormat(8000, 2)
 		}
 		var log bytes.Buffer
-		c := New(Config{Device: "fake", Lines: []LineConfig{{"a", []int{0}}, {"b", []int{1}}}}, slog.New(slog.NewTextHandler(&log, nil)))
+		cfg.Lines = []LineConfig{{"a", []int{0}}, {"b", []int{1}}}
+		c := New(cfg, slog.New(slog.NewTextHandler(&log, nil)))
 		c.open, c.now = f.open, f.now
 		h, other := &heard{t: t, lost: map[string]int64{}}, &heard{t: t, lost: map[string]int64{}}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -222,7 +233,7 @@ func TestCardDelivers(t *testing.T) {
 		if h.samples != 80000 || h.next != 80000 || h.longest != testPeriod {
 			t.Errorf("%+v", h)
 		}
-		if s := c.Status(); !s.Open || s.Rate != 8000 || s.Channels != 2 || s.Err != "" || s.LostFrames != 0 {
+		if s := c.Status(); !s.Open || s.Rate != 8000 || s.Channels != 2 || s.Err != "" || s.LostFrames != 0 || s.Buffer != 2*time.Second {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -258,7 +269,11 @@ func TestCardThatIsPulledOutAndPutBack(t *testing.T) {
 				synctest.Wait()
 				h.at(35 * time.Second)
 				h.near("lost", h.lost[causeCardLost], 20*8000)
-				if s := c.Status(); s.LostFrames != h.lost[causeCardLost] || s.Overruns != 0 {
+				stuck := int64(0)
+				if f.hangs {
+					stuck = 1
+				}
+				if s := c.Status(); s.LostFrames != h.lost[causeCardLost] || s.Overruns != 0 || s.Stuck != stuck {
 					t.Errorf("in the end: %+v", s)
 				}
 			})

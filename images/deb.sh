@@ -4,13 +4,15 @@
 #
 #   images/deb.sh VERSION [FOLDER]
 #
-# VERSION is what the programs say of themselves; FOLDER is dist/ where it is not given.
+# VERSION is what the programs say of themselves; FOLDER is dist/ where it is not given. MAINTAINER in the environment, as
+# "Name <address>", is whom the packages name as theirs.
 set -eu
 umask 022
 cd "$(dirname "$0")/.."
 
 version=$1
 out=${2:-dist}
+: "${MAINTAINER:?is not set: who answers for the packages, as 'Name <address>' (make deb sets it)}"
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 
 # debian_version turns what git describe says into a Debian version: v1.2.3 is 1.2.3, five commits after it are
@@ -36,11 +38,11 @@ for program in linekeeper linekeeper-hq; do
 
 		  * Built from $version. CHANGELOG.md in the source says what changed.
 
-		 -- Linekeeper maintainers <maintainers@linekeeper.example>  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
+		 -- $MAINTAINER  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
 	END
 done
 
-export SOURCE_DATE_EPOCH DEB_VERSION STAGE BIN ARCH
+export SOURCE_DATE_EPOCH DEB_VERSION MAINTAINER STAGE BIN ARCH
 for ARCH in amd64 arm64; do
 	case $ARCH in
 	amd64) BIN=bin ;;

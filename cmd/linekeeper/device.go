@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/linekeeper/linekeeper/buffer"
@@ -188,6 +189,7 @@ type card struct {
 	*capture.Card
 	device string
 	lines  []*recorder.Line
+	log    *slog.Logger
 }
 
 // cards groups the lines of the settings by the card that hears them.
@@ -214,7 +216,7 @@ func (d *device) makeCards(log *slog.Logger) []card {
 	for name, lines := range d.cfg.cards() {
 		cfg := d.cfg.captureConfig()
 		cfg.Device, cfg.Lines = name, lines
-		c := card{Card: capture.New(cfg, log), device: name}
+		c := card{Card: capture.New(cfg, log), device: name, log: log}
 		for _, l := range lines {
 			c.lines = append(c.lines, d.line(l.Name))
 		}
@@ -232,10 +234,14 @@ func (d *device) line(name string) *recorder.Line {
 	return nil
 }
 
-// run hears the card until ctx ends.
+// run hears the card until ctx ends. The log has when it is first heard: from then on its lines are recorded.
 func (c card) run(ctx context.Context, heard func()) error {
+	first := sync.OnceFunc(func() { c.log.Info("first audio", "device", c.device) })
 	return c.Run(ctx, func(i int, p pcm.Period) {
 		c.lines[i].Heard(p)
+		if len(p.Samples) > 0 {
+			first()
+		}
 		heard()
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/linekeeper/linekeeper/lab/bench/figures"
 )
 
 //go:embed bare.c
@@ -51,5 +53,5 @@ func (b bare) encode(ctx context.Context, file string, frames int64) (time.Durat
 	if packet := int64(rate / 50); encoded != frames/packet*packet || bytes == 0 {
 		return 0, fmt.Errorf("bare libopus encoded %d frames to %d bytes, of %d frames that were recorded", encoded, bytes, frames)
 	}
-	return perHour(r.cpu, mono.Duration(encoded)), nil
+	return figures.PerHour(r.cpu, mono.Duration(encoded)), nil
 }

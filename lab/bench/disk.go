@@ -7,10 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
-	"time"
+
+	"github.com/linekeeper/linekeeper/lab/bench/figures"
 )
 
 // How the file systems are mounted that are written to. The first is what a ring on a file system of its own wants:
@@ -76,18 +75,7 @@ func (d *disk) written() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return sectorsWritten(string(text))
-}
-
-// sectorsWritten reads a device's stat (the kernel's Documentation/block/stat.rst) and gives bytes.
-func sectorsWritten(stat string) (int64, error) {
-	const column, sector = 6, 512
-	words := strings.Fields(stat)
-	if len(words) <= column {
-		return 0, fmt.Errorf("a block device's stat has only %d columns", len(words))
-	}
-	n, err := strconv.ParseInt(words[column], 10, 64)
-	return n * sector, err
+	return figures.SectorsWritten(string(text))
 }
 
 // close unmounts it; the loop device goes with the mount.
@@ -96,61 +84,4 @@ func (d *disk) close() error {
 		return fmt.Errorf("unmount %s: %w: %s", d.dir, err, out)
 	}
 	return nil
-}
-
-// writer keeps calls as most programs would: one file a call, to which each second is appended and synced.
-type writer struct {
-	stop context.CancelFunc
-	done sync.WaitGroup
-	err  error
-}
-
-const perSecond = bits / 8 // of media, on one line
-
-func startWriter(dir string, lines int) (*writer, error) {
-	var files []*os.File
-	for i := range lines {
-		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("call%d.opus", i)))
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, f)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &writer{stop: cancel}
-	w.done.Go(func() { w.err = writeFiles(ctx, files) })
-	return w, nil
-}
-
-func writeFiles(ctx context.Context, files []*os.File) (err error) {
-	defer func() {
-		for _, f := range files {
-			err = errors.Join(err, f.Close())
-		}
-	}()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	media := make([]byte, perSecond)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		for _, f := range files {
-			if _, err := f.Write(media); err != nil {
-				return err
-			}
-			if err := f.Sync(); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// close ends the writing and says whether it went well.
-func (w *writer) close() error {
-	w.stop()
-	w.done.Wait()
-	return w.err
 }

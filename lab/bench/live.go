@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/linekeeper/linekeeper/lab/bench/figures"
+	"github.com/linekeeper/linekeeper/lab/bench/onefile"
+	"github.com/linekeeper/linekeeper/lab/bench/talk"
 	"github.com/linekeeper/linekeeper/lab/linesim"
 )
 
@@ -32,12 +35,12 @@ const pagesOverFloor = 1.2
 func (b *bench) lineUp(ctx context.Context) error {
 	const lines, loop = 8, 10 * time.Minute
 	b.say("making %v of talk for the simulated cards", loop)
-	talk := b.speaker.talk(0, loop)
-	b.talk = int64(len(talk))
+	people := b.speaker.Talk(0, loop)
+	b.talk = int64(len(people))
 	var cards []linesim.Card
 	channels := make([][]int16, lines)
 	for i := range channels {
-		channels[i] = rotate(talk, i*len(talk)/lines)
+		channels[i] = talk.Rotate(people, i*len(people)/lines)
 		file := filepath.Join(b.dir, fmt.Sprintf("mono%d.raw", i))
 		if err := linesim.WriteSamples(file, channels[i]); err != nil {
 			return err
@@ -46,7 +49,7 @@ func (b *bench) lineUp(ctx context.Context) error {
 	}
 	for i := range lines / 2 {
 		file := filepath.Join(b.dir, fmt.Sprintf("stereo%d.raw", i))
-		both := make([]int16, 0, 2*len(talk))
+		both := make([]int16, 0, 2*len(people))
 		for at, left := range channels[2*i] {
 			both = append(both, left, channels[2*i+1][at])
 		}
@@ -67,7 +70,7 @@ func stereoCard(i int) string { return fmt.Sprintf("stereo%d", i) }
 type live struct {
 	own, plain        *office // plain is on a file system as mounted by default; nil where none can be made
 	pipelines, ffmpeg []*other
-	files             *writer
+	files             *onefile.Writer
 	filesOn           *disk
 }
 
@@ -121,7 +124,7 @@ func (b *bench) prepareLive(ctx context.Context) error {
 		}
 		floor = append(floor, cost)
 	}
-	b.floor = median(floor)
+	b.floor = figures.Median(floor)
 	return nil
 }
 
@@ -136,7 +139,7 @@ func (b *bench) startLive(ctx context.Context, l *live, lines int) (err error) {
 		if l.filesOn, err = newDisk(ctx, b.dir, fmt.Sprintf("files%d", lines), mountPlain); err != nil {
 			return err
 		}
-		if l.files, err = startWriter(l.filesOn.dir, lines); err != nil {
+		if l.files, err = onefile.Start(l.filesOn.dir, lines, bits/8); err != nil {
 			return err
 		}
 	}
@@ -219,7 +222,7 @@ func (l *live) stop() (err error) {
 		o.stop()
 	}
 	if l.files != nil {
-		err = l.files.close()
+		err = l.files.Close()
 	}
 	if l.filesOn != nil {
 		err = errors.Join(err, l.filesOn.close())
@@ -232,32 +235,32 @@ func (b *bench) report(t target, l *live, begin, end sample) {
 	took := end.at.Sub(begin.at)
 	b.note("%s: measured for %v, from %v after all lines were in a call. The call files grew by %s a second. Resident at the "+
 		"beginning of the measurement: %s.", t.name, took.Round(time.Second), b.settle,
-		kb(float64(end.media-begin.media)/took.Seconds()), mib(begin.ownRSS))
+		figures.KB(float64(end.media-begin.media)/took.Seconds()), figures.MiB(begin.ownRSS))
 	b.reportCost(t, begin, end)
 	b.reportBytes(t, l.plain != nil, begin, end)
 }
 
 func (b *bench) reportCost(t target, begin, end sample) {
-	cpu := func(from, to time.Duration) time.Duration { return perHour(to-from, end.at.Sub(begin.at)) }
+	cpu := func(from, to time.Duration) time.Duration { return figures.PerHour(to-from, end.at.Sub(begin.at)) }
 	own := cpu(begin.own, end.own)
 	beside := func(peer string, cost time.Duration, limit float64) {
-		b.row(row{what: t.name + ": CPU s an hour", peer: peer + " " + seconds(cost), ours: seconds(own), ratio: ratio(own, cost), limit: limit})
+		b.row(figures.Row{What: t.name + ": CPU s an hour", Peer: peer + " " + figures.Seconds(cost), Ours: figures.Seconds(own), Ratio: figures.Ratio(own, cost), Limit: limit})
 	}
 	beside("arecord, opusenc", cpu(begin.pipelines, end.pipelines), t.cpu)
 	beside("ffmpeg", cpu(begin.ffmpeg, end.ffmpeg), 0)
 	beside("bare libopus", b.floor*time.Duration(t.lines), 0)
-	b.row(row{what: fmt.Sprintf("%s: resident after %v", t.name, (b.settle + b.live).Round(time.Second)), peer: "ffmpeg " + mib(end.ffmpegRSS),
-		ours: mib(end.ownRSS), ratio: float64(end.ownRSS) / float64(end.ffmpegRSS), size: float64(end.ownRSS) / (1 << 20), limit: t.memory})
+	b.row(figures.Row{What: fmt.Sprintf("%s: resident after %v", t.name, (b.settle + b.live).Round(time.Second)), Peer: "ffmpeg " + figures.MiB(end.ffmpegRSS),
+		Ours: figures.MiB(end.ownRSS), Ratio: float64(end.ownRSS) / float64(end.ffmpegRSS), Value: float64(end.ownRSS) / (1 << 20), Unit: "MiB", Limit: t.memory})
 }
 
 // reportBytes tells what was written a second. Without disks of our own that is what was handed to write calls, which is
 // not what a device gets, and what others write is what was once measured (flash-wear.md of the design).
 func (b *bench) reportBytes(t target, disks bool, begin, end sample) {
 	rate := func(from, to int64) float64 { return float64(to-from) / end.at.Sub(begin.at).Seconds() }
-	pages, files := pageFloor(rate(begin.media, end.media), time.Second), rate(begin.oneAFile, end.oneAFile)
+	pages, files := figures.PageFloor(rate(begin.media, end.media), time.Second), rate(begin.oneAFile, end.oneAFile)
 	beside := func(how string, own float64, peer string, than, limit float64) {
-		b.row(row{what: fmt.Sprintf("%s: written a second, %s", t.name, how), peer: peer + " " + kb(than),
-			ours: kb(own), ratio: own / than, limit: limit})
+		b.row(figures.Row{What: fmt.Sprintf("%s: written a second, %s", t.name, how), Peer: peer + " " + figures.KB(than),
+			Ours: figures.KB(own), Ratio: own / than, Limit: limit})
 	}
 	own, plain := rate(begin.ownBytes, end.ownBytes), rate(begin.plainBytes, end.plainBytes)
 	if !disks {

@@ -22,6 +22,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/linekeeper/linekeeper/lab/bench/figures"
+	"github.com/linekeeper/linekeeper/lab/bench/talk"
 	"github.com/linekeeper/linekeeper/lab/linesim"
 )
 
@@ -50,12 +52,12 @@ type bench struct {
 	runs            int
 
 	dir     string // thrown away at the end
-	speaker *speaker
+	speaker *talk.Speaker
 	bare    bare
 	sim     *linesim.Sim
 	talk    int64         // frames of a simulated card's loop
 	floor   time.Duration // what bare libopus costs an hour
-	rows    []row
+	rows    []figures.Row
 	notes   []string
 }
 
@@ -63,7 +65,7 @@ func (b *bench) program() string { return filepath.Join(b.bin, "linekeeper") }
 
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-func (b *bench) row(r row) { b.rows = append(b.rows, r) }
+func (b *bench) row(r figures.Row) { b.rows = append(b.rows, r) }
 
 func (b *bench) note(format string, args ...any) {
 	b.notes = append(b.notes, fmt.Sprintf(format, args...))
@@ -76,7 +78,9 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if b.bin, err = filepath.Abs(b.bin); err != nil {
 		return err
 	}
-	machine := describeMachine(b.program()) // before we load it ourselves
+	// Before we load it ourselves.
+	machine := fmt.Sprintf("%s. %s; %s; %s.", figures.Machine(),
+		figures.Words(b.program(), "--version"), figures.Words("opusenc", "--version"), figures.Words("ffmpeg", "-version"))
 	// Not /tmp, which is often memory, where a sync costs nothing.
 	if err := os.MkdirAll(".cache", 0o755); err != nil {
 		return err
@@ -91,7 +95,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err := os.Setenv("TMPDIR", b.dir); err != nil { // replay's own rings too
 		return err
 	}
-	if b.speaker, err = newSpeaker(); err != nil {
+	if b.speaker, err = talk.New(); err != nil {
 		return err
 	}
 	if b.bare, err = compileBare(ctx, b.dir); err != nil {
@@ -100,12 +104,12 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err := b.measure(ctx); err != nil {
 		return err
 	}
-	figures := b.figures(machine)
-	fmt.Println(figures)
+	text := b.figures(machine)
+	fmt.Println(text)
 	if b.doc == "" {
 		return nil
 	}
-	return writePage(b.doc, figures)
+	return figures.Write(b.doc, "bench", text)
 }
 
 func (b *bench) measure(ctx context.Context) error {
@@ -141,6 +145,6 @@ func (b *bench) figures(machine string) string {
 	for _, n := range b.notes {
 		fmt.Fprintf(&t, "- %s\n", n)
 	}
-	fmt.Fprintf(&t, "\n%s", table(b.rows))
+	fmt.Fprintf(&t, "\n%s", figures.Table(b.rows))
 	return t.String()
 }

@@ -43,7 +43,7 @@ func (b *bench) warmRing(ctx context.Context) error {
 	const length = 20 * time.Minute
 	b.say("filling a ring of %d MiB", ringBytes>>20)
 	dir := filepath.Join(b.dir, "warm")
-	file, err := writeWAV(b.dir, "warm.wav", b.speaker.calls(length))
+	file, err := writeWAV(b.dir, "warm.wav", b.calls(length))
 	if err != nil {
 		return err
 	}

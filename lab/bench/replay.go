@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/lab/bench/figures"
 	"github.com/linekeeper/linekeeper/lab/linesim"
 )
 
@@ -51,7 +52,7 @@ func (b *bench) replay(ctx context.Context, file string, flags ...string) (repla
 func (b *bench) measureReplay(ctx context.Context) error {
 	length := time.Duration(b.hours * float64(time.Hour))
 	b.say("making %v of calls", length)
-	line := b.speaker.calls(length)
+	line := b.calls(length)
 	file, err := writeWAV(b.dir, "calls.wav", line)
 	if err != nil {
 		return err
@@ -78,18 +79,18 @@ func (b *bench) measureReplay(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		ours = append(ours, perHour(r.cpu, mono.Duration(r.frames)))
+		ours = append(ours, figures.PerHour(r.cpu, mono.Duration(r.frames)))
 		floor = append(floor, alone)
 		peak = max(peak, r.peak)
 	}
-	b.floor = median(floor)
+	b.floor = figures.Median(floor)
 	recorded := mono.Duration(first.frames)
 	b.note("Replay: %v of a line, of which %d calls with %v were recorded. CPU seconds an hour of recorded audio, start-up included; "+
 		"bare libopus encoded just the frames that were recorded (less than one packet left out). %d runs of each in turns, medians; "+
 		"ours %s, bare %s. At most %s resident.", length, len(first.calls), recorded.Round(time.Second), b.runs,
-		spread(ours), spread(floor), mib(peak))
-	b.row(row{what: "replay of calls, everything on: CPU s an hour recorded", peer: "bare libopus " + seconds(b.floor),
-		ours: seconds(median(ours)), ratio: ratio(median(ours), b.floor), limit: 1.4})
+		figures.Spread(ours), figures.Spread(floor), figures.MiB(peak))
+	b.row(figures.Row{What: "replay of calls, everything on: CPU s an hour recorded", Peer: "bare libopus " + figures.Seconds(b.floor),
+		Ours: figures.Seconds(figures.Median(ours)), Ratio: figures.Ratio(figures.Median(ours), b.floor), Limit: 1.4})
 	return nil
 }
 
@@ -146,9 +147,9 @@ func (b *bench) measureIdle(ctx context.Context) error {
 		}
 		starts, costs, floor = append(starts, start.cpu), append(costs, r.cpu), append(floor, alone)
 	}
-	b.note("Idle line: %v of a line's noise and hum, replayed; start-up (%.2f s) taken off. Bare libopus encodes the same.", length, median(starts).Seconds())
-	cost := perHour(median(costs)-median(starts), length)
-	b.row(row{what: "an idle line, detectors: CPU s an hour", peer: "bare libopus, encoding it " + seconds(median(floor)),
-		ours: seconds(cost), ratio: ratio(cost, median(floor))})
+	b.note("Idle line: %v of a line's noise and hum, replayed; start-up (%.2f s) taken off. Bare libopus encodes the same.", length, figures.Median(starts).Seconds())
+	cost := figures.PerHour(figures.Median(costs)-figures.Median(starts), length)
+	b.row(figures.Row{What: "an idle line, detectors: CPU s an hour", Peer: "bare libopus, encoding it " + figures.Seconds(figures.Median(floor)),
+		Ours: figures.Seconds(cost), Ratio: figures.Ratio(cost, figures.Median(floor))})
 	return nil
 }

@@ -47,7 +47,11 @@ type Card struct {
 	Loop     bool   // play the file again and again, instead of silence after its end
 	UnplugAt int64  // line position, in frames, at which it is pulled out; 0: never
 	ReplugAt int64  // line position at which it is there again; 0: never. Only with Control.
-	Control  bool   // it can be pulled out, put back and stalled while it runs, and its line goes on between openings
+	Most     int    // frames that its buffer holds at most; 0: as many as anybody asks for
+
+	// Control: it can be pulled out, put back, stalled and sent to sleep while it runs, its line goes on between openings,
+	// and one program has it at a time.
+	Control bool
 }
 
 // Sim is a folder with the compiled plugin, its cards, and the ALSA configuration that makes them known.
@@ -98,6 +102,12 @@ func (s *Sim) Plug(card string) error {
 // Stall holds up the reader of the card for d, once: longer than its buffer makes a real overrun.
 func (s *Sim) Stall(card string, d time.Duration) error {
 	return s.write(card, "stall", strconv.FormatInt(d.Milliseconds(), 10))
+}
+
+// Sleep suspends the card, once, as a machine that sleeps does: whoever has it open hears nothing more of it, and may open
+// it again.
+func (s *Sim) Sleep(card string) error {
+	return s.write(card, "sleep", "1")
 }
 
 // WriteSamples writes a card's audio.
@@ -155,6 +165,7 @@ func (s *Sim) config(cards []Card) (string, error) {
 		option("ppm", int64(c.PPM))
 		option("unplug_at", c.UnplugAt)
 		option("replug_at", c.ReplugAt)
+		option("most", int64(c.Most))
 		if c.Loop {
 			option("loop", 1)
 		}

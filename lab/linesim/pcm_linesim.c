@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -31,11 +32,12 @@ struct options {
 	long loop;      /* 1: play the file again and again; 0: silence after its end */
 	long unplug_at; /* frame at which the card is pulled out; 0: never */
 	long replug_at; /* frame at which it is there again; 0: never */
+	long most;      /* frames that its ring holds at most; 0: as many as 4 MiB have */
 };
 
 struct sim {
 	snd_pcm_ioplug_t io;
-	int file, timer;
+	int file, timer, lock; /* lock: of the card, which one program has at a time; -1: without control */
 	char *control;
 	double frames_per_ns;
 	long loop;
@@ -90,6 +92,17 @@ static unsigned long long read_control(struct sim *s, const char *what, int remo
 	return n;
 }
 
+/* As a card's hardware, one opening at a time: the lock goes with the file. */
+static int take(struct sim *s)
+{
+	char path[PATH_MAX];
+	if (!s->control)
+		return 0;
+	control_path(s, "lock", path);
+	s->lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+	return s->lock < 0 ? -errno : flock(s->lock, LOCK_EX | LOCK_NB) < 0 ? -EBUSY : 0;
+}
+
 static void save_start(struct sim *s)
 {
 	char path[PATH_MAX];
@@ -133,12 +146,12 @@ static void wake_when_ready(struct sim *s)
 	set_timer(s, s->start + (uint64_t)(frames / s->frames_per_ns), 0);
 }
 
-/* From now on the stream behaves as that of a pulled USB card: it is disconnected, and poll never waits again. */
-static void die(struct sim *s)
+/* From now on the stream behaves as that of a pulled USB card, or one that slept: poll never waits again. */
+static void die(struct sim *s, snd_pcm_state_t state)
 {
 	s->dead = 1;
 	s->running = 0;
-	snd_pcm_ioplug_set_state(&s->io, SND_PCM_STATE_DISCONNECTED);
+	snd_pcm_ioplug_set_state(&s->io, state);
 	set_timer(s, 1, 1);
 }
 
@@ -222,7 +235,9 @@ static int sim_revents(snd_pcm_ioplug_t *io, struct pollfd *fd, unsigned int fds
 	usleep(read_control(s, "stall", 1) * 1000); /* holds up the reader's thread for so many ms, once */
 	*revents = 0;
 	if (!s->dead && gone(s))
-		die(s);
+		die(s, SND_PCM_STATE_DISCONNECTED);
+	if (!s->dead && read_control(s, "sleep", 1))
+		die(s, SND_PCM_STATE_SUSPENDED);
 	if (s->dead)
 		*revents = POLLERR;
 	else if (s->running && arrived(s) - s->next >= s->avail_min)
@@ -247,6 +262,8 @@ static void sim_free(struct sim *s)
 		close(s->file);
 	if (s->timer >= 0)
 		close(s->timer);
+	if (s->lock >= 0)
+		close(s->lock);
 	free(s->control);
 	free(s);
 }
@@ -276,7 +293,7 @@ static int read_options(snd_config_t *conf, struct options *o)
 	} known[] = {
 		{"file", &o->file, NULL}, {"control", &o->control, NULL}, {"rate", NULL, &o->rate},
 		{"channels", NULL, &o->channels}, {"ppm", NULL, &o->ppm}, {"loop", NULL, &o->loop},
-		{"unplug_at", NULL, &o->unplug_at}, {"replug_at", NULL, &o->replug_at},
+		{"unplug_at", NULL, &o->unplug_at}, {"replug_at", NULL, &o->replug_at}, {"most", NULL, &o->most},
 	};
 	snd_config_iterator_t i, next;
 	snd_config_for_each(i, next, conf) {
@@ -310,7 +327,7 @@ static int set_limits(snd_pcm_ioplug_t *io, const struct options *o)
 		{SND_PCM_IOPLUG_HW_CHANNELS, o->channels, o->channels},
 		{SND_PCM_IOPLUG_HW_PERIODS, 2, 64},
 		{SND_PCM_IOPLUG_HW_PERIOD_BYTES, 64, 1 << 20},
-		{SND_PCM_IOPLUG_HW_BUFFER_BYTES, 256, 4 << 20},
+		{SND_PCM_IOPLUG_HW_BUFFER_BYTES, 256, o->most ? o->most * o->channels * sizeof(int16_t) : 4 << 20},
 	};
 	int err = snd_pcm_ioplug_set_param_list(io, SND_PCM_IOPLUG_HW_ACCESS, 2, access);
 	if (!err)
@@ -334,14 +351,15 @@ SND_PCM_PLUGIN_DEFINE_FUNC(linesim)
 	s->loop = o.loop;
 	s->unplug_at = o.unplug_at;
 	s->replug_at = o.replug_at;
+	s->lock = -1;
 	s->start = read_control(s, "started", 0);
 	if (s->start > now_ns()) /* of an earlier boot */
 		s->start = 0;
 	s->file = open(o.file, O_RDONLY | O_CLOEXEC);
 	s->timer = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
 	struct stat st;
-	if (gone(s) || s->file < 0 || s->timer < 0 || fstat(s->file, &st) < 0) {
-		err = gone(s) ? -ENODEV : -errno;
+	err = gone(s) ? -ENODEV : s->file < 0 || s->timer < 0 || fstat(s->file, &st) < 0 ? -errno : take(s);
+	if (err < 0) {
 		sim_free(s);
 		return err;
 	}

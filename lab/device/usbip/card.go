@@ -1,0 +1,217 @@
+package usbip
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Kind is what a card is.
+type Kind struct {
+	Rate     int // of frames a second; the only one that it offers
+	Channels int // 1 or 2
+
+	// Delivers is how many frames a second really come, where that is another number: a card whose clock is wrong, or
+	// that lies. 0: Rate.
+	Delivers int `json:",omitempty"`
+}
+
+func (k Kind) delivers() int {
+	if k.Delivers > 0 {
+		return k.Delivers
+	}
+	return k.Rate
+}
+
+// Check says whether a card of full speed can be of a kind: at most 1023 bytes come in a millisecond.
+func (k Kind) Check() error {
+	if k.Rate < 1000 || k.Channels < 1 || k.Channels > 2 || k.Delivers < 0 || (k.delivers()/1000+1)*2*k.Channels > 1023 {
+		return fmt.Errorf("no USB card of full speed is like %+v", k)
+	}
+	return nil
+}
+
+// Fault is how a card misbehaves.
+type Fault string
+
+// Faults.
+const (
+	Healthy Fault = ""
+	Silent  Fault = "silent"  // it delivers zeros, whatever is played
+	Hanging Fault = "hanging" // it delivers nothing, and says nothing
+	Broken  Fault = "broken"  // each packet ends with a stalled endpoint (EPIPE)
+	Refuses Fault = "refuses" // it stalls when it is told to begin; what runs goes on
+)
+
+// tick is how often packets are answered that are due, rather than each on its own: an emulated board has better to do.
+// The driver keeps 12 of a millisecond waiting.
+const tick = 4 * time.Millisecond
+
+// Card is a card that can be put in once.
+type Card struct {
+	kind Kind
+	wire *Wire
+
+	mu      sync.Mutex // also held while an answer is written
+	fault   Fault
+	to      io.Writer
+	waiting []command // for their time, in the order in which they came
+	running bool      // since epoch, with sent packets and frames behind it
+	epoch   time.Time
+	sent    int64
+	frames  int64
+	ear     ear
+	due     *time.Timer
+}
+
+// NewCard makes a card at the end of a wire. Kind.Check must hold.
+func NewCard(k Kind, w *Wire) *Card { return &Card{kind: k, wire: w} }
+
+// SetFault makes the card misbehave, or not any longer.
+func (c *Card) SetFault(f Fault) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fault = f
+	if c.due != nil {
+		c.due.Reset(tick)
+	}
+}
+
+// Serve answers the driver until the connection is closed, from either end, which is no error. It is called once.
+func (c *Card) Serve(conn io.ReadWriter) error {
+	c.mu.Lock()
+	c.to = conn
+	c.due = time.AfterFunc(time.Hour, c.deliver)
+	c.mu.Unlock()
+	defer c.due.Stop()
+	in := bufio.NewReader(conn)
+	for {
+		command, err := readCommand(in)
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = c.obey(command)
+		}
+		if err != nil {
+			return fmt.Errorf("USB card: %w", err)
+		}
+	}
+}
+
+// obey answers a command, or puts it where it waits.
+func (c *Card) obey(q command) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case q.unlink != 0:
+		return c.send(appendUnlinked(nil, q.seq, c.takeBack(q.unlink)))
+	case q.endpoint == 0:
+		data, status := c.control(q)
+		return c.send(appendResult(nil, q, status, data))
+	case q.endpoint == soundEndpoint && q.in && len(q.packets) > 0:
+		// A driver that asked for nothing for so long has begun anew, without having taken the last transfers back.
+		behind := time.Since(c.epoch) - time.Duration(c.sent)*time.Millisecond
+		if len(c.waiting) == 0 && behind > time.Second {
+			c.running = false
+		}
+		c.waiting = append(c.waiting, q)
+		if !c.running {
+			c.running, c.epoch, c.sent, c.frames = true, time.Now(), 0, 0
+			c.ear = ear{wire: c.wire, kind: c.kind}
+			c.due.Reset(tick)
+		}
+		return nil
+	}
+	return c.send(appendResult(nil, q, stalled, nil))
+}
+
+func (c *Card) send(answer []byte) error {
+	_, err := c.to.Write(answer)
+	return err
+}
+
+// takeBack forgets a transfer that waits; what was answered already is done.
+func (c *Card) takeBack(seq uint32) int32 {
+	for i, q := range c.waiting {
+		if q.seq == seq {
+			c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
+			c.running = len(c.waiting) > 0
+			return unasked
+		}
+	}
+	return done
+}
+
+// control is the answer to a request on endpoint 0.
+func (c *Card) control(q command) (data []byte, status int32) {
+	s := q.setup
+	rate := []byte{byte(c.kind.Rate), byte(c.kind.Rate >> 8), byte(c.kind.Rate >> 16)}
+	switch [2]byte{s.kind, s.request} {
+	case [2]byte{fromDevice, getDescriptor}:
+		data = c.kind.descriptor(s.value)
+	case [2]byte{fromDevice, getStatus}, [2]byte{fromInterface, getStatus}, [2]byte{fromEndpoint, getStatus}:
+		data = []byte{0, 0}
+	case [2]byte{fromDevice, getConfiguration}:
+		data = []byte{1}
+	case [2]byte{fromInterface, getInterface}:
+		data = []byte{0}
+	case [2]byte{audioFromPoint, audioGetCurrent}:
+		data = rate
+	case [2]byte{toDevice, setConfiguration}, [2]byte{toEndpoint, clearFeature}, [2]byte{audioToPoint, audioSetCurrent}:
+		return nil, done
+	case [2]byte{toInterface, setInterface}:
+		if c.fault == Refuses && s.value != 0 {
+			return nil, stalled
+		}
+		return nil, done
+	}
+	if data == nil {
+		return nil, stalled
+	}
+	return data[:min(len(data), int(s.length), q.length)], done
+}
+
+// deliver answers the transfers whose time has gone by.
+func (c *Card) deliver() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.running || c.fault == Hanging {
+		return
+	}
+	var answers []byte
+	for passed := time.Since(c.epoch).Milliseconds(); len(c.waiting) > 0; c.waiting = c.waiting[1:] {
+		q := c.waiting[0]
+		if c.sent+int64(len(q.packets)) > passed {
+			break
+		}
+		answers = c.answer(answers, q)
+	}
+	if len(answers) > 0 && c.send(answers) != nil {
+		return // Serve hears of it as well
+	}
+	c.due.Reset(tick)
+}
+
+// answer appends the answer to an isochronous transfer: of each packet the frames of its millisecond.
+func (c *Card) answer(to []byte, q command) []byte {
+	status, data := done, make([][]byte, len(q.packets))
+	for i, p := range q.packets {
+		c.sent++
+		upTo := c.sent * int64(c.kind.delivers()) / 1000
+		count := int(upTo - c.frames)
+		switch c.fault {
+		case Broken:
+			status = stalled
+		case Silent:
+			data[i] = make([]byte, 2*c.kind.Channels*count)
+		default:
+			data[i] = c.ear.hear(c.epoch, c.frames, count)
+		}
+		data[i] = data[i][:min(len(data[i]), int(p.length))]
+		c.frames = upTo
+	}
+	return appendPackets(to, q, status, data)
+}
