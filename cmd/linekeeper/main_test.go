@@ -15,6 +15,7 @@ import (
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/cmd/internal/command"
 	"github.com/linekeeper/linekeeper/pcm"
+	"github.com/linekeeper/linekeeper/seal"
 )
 
 // linekeeper runs one command line as its user would.
@@ -188,6 +189,16 @@ func TestReplayKeepsCallsInTheRing(t *testing.T) {
 	dir := t.TempDir()
 	file := settingsFile(t, "data = \""+dir+"\"\n[ring]\nsize = \"64MiB\"\n")
 	sound := wavFile(t, 8000, 1)
+	if code, _, errs := linekeeper(t, "replay", sound, "--keep", "--config", file); code != 1 || !strings.Contains(errs, "recipients.txt") || !strings.Contains(errs, "clear = true") {
+		t.Fatalf("with nobody to seal to: exit code %d: %s", code, errs)
+	}
+	key, _, err := seal.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "identity", "recipients.txt"), []byte(key.Recipient().String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		if code, _, errs := linekeeper(t, "replay", sound, "--keep", "--config", file); code != 0 {
 			t.Fatalf("exit code %d: %s", code, errs)

@@ -47,6 +47,9 @@ func (b *bench) warmRing(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := station.NameRecipient(dir); err != nil {
+		return err
+	}
 	config := dir + ".toml"
 	if err := os.WriteFile(config, []byte(settings(dir, dir+".sock", 1)), 0o600); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/linekeeper/linekeeper/lab/bench/talk"
 	"github.com/linekeeper/linekeeper/lab/device"
+	"github.com/linekeeper/linekeeper/lab/station"
 	"github.com/linekeeper/linekeeper/pcm"
 )
 
@@ -55,6 +56,9 @@ func (b *bench) makeDisks(ctx context.Context) error {
 func (b *bench) fillRing(ctx context.Context, dir string) error {
 	speaker, err := talk.New()
 	if err != nil {
+		return err
+	}
+	if err := station.NameRecipient(dir); err != nil {
 		return err
 	}
 	people := speaker.Talk(time.Second, 20*time.Minute)

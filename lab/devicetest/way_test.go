@@ -250,7 +250,7 @@ func (o *office) hear(d day, played phone.Audio, calls []hq.Call) {
 	reference := map[int][]int16{} // by rate
 	for i, c := range calls {
 		file := must(os.ReadFile(filepath.Join(o.head.Dir, "calls", c.ID.String()[:2], c.ID.String()+".lkc")))(o.t)
-		rate, got := decode(o.t, file)
+		rate, got := o.decode(file)
 		if reference[rate] == nil {
 			reference[rate] = phone.Resample(played.Samples, played.Format.Rate, rate)
 		}
@@ -278,13 +278,13 @@ func (o *office) hear(d day, played phone.Audio, calls []hq.Call) {
 }
 
 // decode is the audio of a call file of one channel, and its rate.
-func decode(t *testing.T, file []byte) (rate int, samples []int16) {
-	t.Helper()
-	header, media, err := seal.OpenMedia(bytes.NewReader(file))
+func (o *office) decode(file []byte) (rate int, samples []int16) {
+	o.t.Helper()
+	header, media, err := seal.OpenMedia(bytes.NewReader(file), must(o.head.CallKeys())(o.t))
 	if err != nil {
-		t.Fatal(err)
+		o.t.Fatal(err)
 	}
-	d := must(encoder.NewDecoder(string(header.Codec), media))(t)
+	d := must(encoder.NewDecoder(string(header.Codec), media))(o.t)
 	f := d.Format()
 	for buf := make([]int16, 8192*f.Channels); ; {
 		n, err := d.Read(buf)
@@ -293,7 +293,7 @@ func decode(t *testing.T, file []byte) (rate int, samples []int16) {
 			return f.Rate, pcm.Pick(nil, samples, f.Channels, 0)
 		}
 		if err != nil {
-			t.Fatal(err)
+			o.t.Fatal(err)
 		}
 	}
 }

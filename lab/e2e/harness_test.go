@@ -129,9 +129,9 @@ func callFile(t *testing.T, head *station.Headquarters, id call.ID) []byte {
 }
 
 // decoded is the audio of a call file, one channel a side.
-func decoded(t *testing.T, file []byte) (pcm.Format, [][]int16) {
+func decoded(t *testing.T, head *station.Headquarters, file []byte) (pcm.Format, [][]int16) {
 	t.Helper()
-	header, media, err := seal.OpenMedia(bytes.NewReader(file))
+	header, media, err := seal.OpenMedia(bytes.NewReader(file), must(head.CallKeys())(t))
 	if err != nil {
 		t.Fatal(err)
 	}

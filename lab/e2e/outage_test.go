@@ -76,7 +76,7 @@ func TestRecorderKilledInCall(t *testing.T) {
 	if least := talked - 2500*time.Millisecond; cut.Duration < least {
 		t.Errorf("%v of it are left, want at least %v", cut.Duration, least)
 	}
-	_, sides := decoded(t, callFile(t, head, id))
+	_, sides := decoded(t, head, callFile(t, head, id))
 	begin := int(audio.Calls[0].Begin)
 	got, err := phone.Compare(audio.Samples, sides[0], lineRate, begin-6*lineRate, begin+lineRate)
 	if err != nil || got.Correlation < 0.95 {

@@ -37,7 +37,7 @@ func TestTwoSides(t *testing.T) {
 	if len(found) != 1 || found[0].Channels != 2 || len(found[0].Sides) != 2 || found[0].Sides[1] != "caller" {
 		t.Fatalf("at headquarters: %+v", found)
 	}
-	format, sides := decoded(t, callFile(t, head, found[0].ID))
+	format, sides := decoded(t, head, callFile(t, head, found[0].ID))
 	if format.Rate != lineRate || len(sides) != 2 {
 		t.Fatalf("its audio is %+v", format)
 	}

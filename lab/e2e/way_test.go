@@ -135,7 +135,7 @@ func (w way) checkLine(t *testing.T, head *station.Headquarters, played phone.Au
 		if hex.EncodeToString(sum[:]) != c.SHA256 || int64(len(file)) != c.Size {
 			t.Errorf("call %d: its file at headquarters is not the one that its manifest speaks of", i)
 		}
-		f, sides := decoded(t, file)
+		f, sides := decoded(t, head, file)
 		reference, made := references[f.Rate]
 		if !made {
 			reference = side(played, 0, f.Rate)

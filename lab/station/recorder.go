@@ -46,8 +46,11 @@ func NewRecorder(program, dir, site string, hq *Headquarters, o RecorderOptions)
 	if err := os.WriteFile(r.Config, []byte(o.settings(dir, hq)), 0o600); err != nil {
 		return nil, err
 	}
+	if hq == nil {
+		return r, NameRecipient(dir)
+	}
 	identity := filepath.Join(dir, "identity")
-	if _, err := os.Stat(identity); err == nil || hq == nil {
+	if _, err := os.Stat(identity); err == nil {
 		return r, nil
 	}
 	_, err := hq.Command("recorder", "add", "--site", site, "--out", identity)
