@@ -287,8 +287,8 @@ func Hole(first, records uint32, size int64) []byte {
 		n, part := uint32(1), min(size, largest)
 		if size <= largest {
 			n = records
-		} else if rest := size - part; rest < HeadSize*int64(records-1) {
-			part = size - HeadSize*int64(records-1) // what follows needs heads too
+		} else if size-part < HeadSize {
+			part = size - HeadSize // what follows needs a head too
 		}
 		data = Record{Kind: call.KindHole, Number: first, Frames: n}.appendHead(data, int(part-HeadSize))
 		data = data[:len(data)+int(part)-HeadSize] // zeros, as they were made
