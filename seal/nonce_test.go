@@ -150,15 +150,15 @@ func TestRetractSealed(t *testing.T) {
 		t.Errorf("the same again: %v", err)
 	}
 	w.Retract()
-	inPlace, err := w.Mark(gapMark)
-	if err != nil {
+	if _, err := w.Mark(gapMark); err != nil {
 		t.Fatal(err)
 	}
 	w.Retract() // of what is not sealed the nonce was not used, but the one of before was
 	if _, err := w.Chunk(0, 8000, []byte("two")); err == nil {
 		t.Error("a gap between made another chunk possible")
 	}
-	if inPlace, err = w.Mark(gapMark); err != nil {
+	inPlace, err := w.Mark(gapMark)
+	if err != nil {
 		t.Fatal(err)
 	}
 	two, err := w.Chunk(0, 8000, []byte("two"))

@@ -21,10 +21,10 @@ type Loss struct {
 
 // Found is what Salvage found in a file beside its media.
 type Found struct {
-	Marks  []call.Mark
-	End    *call.End // nil: there is none
-	Frames int64     // up to where the chunks reach, what is missing between them counted too
-	Lost   []Loss    // in order; none: all was there up to the end, or to where the file stops
+	Marks  []call.Mark // the first 65,536
+	End    *call.End   // nil: there is none
+	Frames int64       // up to where the chunks reach, what is missing between them counted too
+	Lost   []Loss      // in order; none: all was there up to the end, or to where the file stops
 }
 
 // Salvaged gives the media that is left of a call file.
@@ -34,6 +34,7 @@ type Salvaged struct {
 	plain  []byte // of the present record
 	rest   []byte // media that is still to be given
 	found  Found
+	marks  marks
 	next   uint32 // the lowest number that may come
 	open   bool   // the last Loss does not know its frames yet
 	err    error
@@ -90,7 +91,11 @@ func (s *Salvaged) Read(p []byte) (int, error) {
 }
 
 // Found tells of what was read so far: of the whole file once Read has given io.EOF.
-func (s *Salvaged) Found() Found { return s.found }
+func (s *Salvaged) Found() Found {
+	f := s.found
+	f.Marks = s.marks.kept
+	return f
+}
 
 // step takes the next record that holds, and reports what is lost before it.
 func (s *Salvaged) step() error {
@@ -209,21 +214,15 @@ func (s *Salvaged) take(r Record) {
 		s.open, s.found.Frames, s.rest = false, r.Position+int64(r.Frames), s.plain
 	case call.KindMark:
 		m, _ := r.mark() // it holds
-		s.mark(m)
+		s.marks.add(m)
 	case call.KindGap:
 		g, _ := r.gap()
-		s.mark(call.Mark{Kind: call.MarkGap, Position: g.Position, Frames: g.Frames, Value: g.Cause})
+		s.marks.add(gapMark(g))
 	case call.KindEnd:
 		e, _ := r.end()
 		s.found.End = &e
 	case call.KindHole:
 		s.lose(Loss{Offset: offset, Size: size, Record: r.Number, Records: r.Frames, Reason: "a hole: damaged on the recorder's card"})
-	}
-}
-
-func (s *Salvaged) mark(m call.Mark) {
-	if len(s.found.Marks) < maxMarks {
-		s.found.Marks = append(s.found.Marks, m)
 	}
 }
 
