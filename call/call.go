@@ -322,4 +322,5 @@ type Stored struct {
 	Manifest *Manifest // of an ended call whose end entry is stored
 	Receipt  bool      // headquarters has it
 	Parked   string    // why headquarters refused it; empty where it did not
+	Hold     string    // why it must not be given up; empty where it is not on hold
 }

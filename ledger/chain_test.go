@@ -210,7 +210,10 @@ func TestLines(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, line)
+			got = append(got, line.JWS)
+			if !bytes.HasPrefix(file[line.Offset:], line.JWS) {
+				t.Errorf("%s: no line at byte %d", name, line.Offset)
+			}
 		}
 		if !reflect.DeepEqual(got, jws) {
 			t.Errorf("%s: %d lines", name, len(got))
@@ -219,7 +222,7 @@ func TestLines(t *testing.T) {
 	var last error
 	for _, last = range ledger.Lines(strings.NewReader("x\n" + strings.Repeat("y", 1<<20))) {
 	}
-	if last == nil || !strings.Contains(last.Error(), "line 2") {
+	if last == nil || !strings.Contains(last.Error(), "at byte 2") {
 		t.Errorf("a long line: %v", last)
 	}
 	for range ledger.Lines(bytes.NewReader(text)) {

@@ -24,15 +24,15 @@ func TestVectorOfVersion1(t *testing.T) {
 	want, _ := run(t, entries()...)
 	chain := ledger.NewChain(beginning, pub)
 	n := 0
-	for jws, err := range ledger.Lines(file) {
+	for line, err := range ledger.Lines(file) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := chain.Add(jws)
+		e, err := chain.Add(line.JWS)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n >= len(want) || !bytes.Equal(jws, want[n]) {
+		if n >= len(want) || !bytes.Equal(line.JWS, want[n]) {
 			t.Errorf("entry %d (%s) is written otherwise now", n+1, e.Type)
 		} else if parsed, err := ledger.Parse(want[n]); err != nil || !reflect.DeepEqual(e.Entry, parsed) {
 			t.Errorf("entry %d: %+v, %v", n+1, e.Entry, err)

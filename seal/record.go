@@ -218,6 +218,24 @@ func checkMark(m call.Mark) error {
 	return nil
 }
 
+// marks keeps the marks of a file, as far as memory shall be given to them: more than a day of dialling makes.
+type marks struct {
+	kept []call.Mark
+	size int // bytes of text
+}
+
+func (m *marks) add(one call.Mark) {
+	const most, mostSize = 1 << 16, 4 << 20
+	if m.size += len(one.Kind) + len(one.Value); len(m.kept) < most && m.size <= mostSize {
+		m.kept = append(m.kept, one)
+	}
+}
+
+// gapMark is what stands for a gap among the marks.
+func gapMark(g call.Gap) call.Mark {
+	return call.Mark{Kind: call.MarkGap, Position: g.Position, Frames: g.Frames, Value: g.Cause}
+}
+
 func (r Record) gap() (call.Gap, error) {
 	var g call.Gap
 	if err := json.Unmarshal(r.Body, &g); err != nil {
@@ -287,8 +305,8 @@ func Hole(first, records uint32, size int64) []byte {
 		n, part := uint32(1), min(size, largest)
 		if size <= largest {
 			n = records
-		} else if rest := size - part; rest < HeadSize*int64(records-1) {
-			part = size - HeadSize*int64(records-1) // what follows needs heads too
+		} else if size-part < HeadSize {
+			part = size - HeadSize // what follows needs a head too
 		}
 		data = Record{Kind: call.KindHole, Number: first, Frames: n}.appendHead(data, int(part-HeadSize))
 		data = data[:len(data)+int(part)-HeadSize] // zeros, as they were made

@@ -52,7 +52,6 @@ const (
 	maxText       = 4 << 10  // bytes of a mark or gap in clear
 	maxRecipients = 32
 	maxKey        = 4 << 10 // bytes of a key record's body: age needs 98 a recipient and 134 beside
-	maxMarks      = 1 << 16 // that Verify and Salvage keep of a file: a day of dialling makes fewer
 	maxHoles      = 1 << 16
 )
 

@@ -14,7 +14,7 @@ import (
 type Contents struct {
 	Header  call.Header
 	Opened  bool        // its bodies could be read: it was opened with a key, or is in clear
-	Marks   []call.Mark // gaps among them; of a sealed call that was not opened, gaps only
+	Marks   []call.Mark // the first 65,536, gaps among them; of a sealed call that was not opened, gaps only
 	Holes   []call.Hole // in order; those that adjoin are one
 	End     call.End    // zero where the file is not whole
 	Frames  int64       // that its chunks cover, and holes between them
@@ -65,10 +65,12 @@ type verifier struct {
 	noKey  error
 	plain  []byte
 	chain  chain
+	marks  marks
 	loose  bool // since a hole there was no chunk: it may have held some
 }
 
 func (v *verifier) contents() Contents {
+	v.Marks = v.marks.kept
 	if v.Records > 0 {
 		v.Chain = hex.EncodeToString(v.chain[:])
 	}
@@ -103,7 +105,10 @@ func (v *verifier) kind(r Record, leaf [sha256.Size]byte, offset int64) (err err
 		return v.body(r)
 	case call.KindGap:
 		g, err := r.gap()
-		return errors.Join(err, v.mark(call.Mark{Kind: call.MarkGap, Position: g.Position, Frames: g.Frames, Value: g.Cause}))
+		if err == nil {
+			v.marks.add(gapMark(g))
+		}
+		return err
 	case call.KindHole:
 		return v.hole(r, offset)
 	}
@@ -157,15 +162,10 @@ func (v *verifier) body(r Record) (err error) {
 	}
 	r.Body = v.plain
 	m, err := r.mark()
-	return errors.Join(err, v.mark(m))
-}
-
-func (v *verifier) mark(m call.Mark) error {
-	v.Marks = append(v.Marks, m)
-	if len(v.Marks) > maxMarks {
-		return fmt.Errorf("more than %d marks", maxMarks)
+	if err == nil {
+		v.marks.add(m)
 	}
-	return nil
+	return err
 }
 
 func (v *verifier) hole(r Record, offset int64) error {
