@@ -30,6 +30,12 @@ type Recorder struct {
 	Status *wire.Status // the last one; nil: none yet
 }
 
+// Ledger names the ledger of one epoch of a recorder.
+type Ledger struct {
+	Device call.DeviceID
+	Epoch  call.Epoch
+}
+
 // Stage is how much of a call has arrived.
 type Stage string
 

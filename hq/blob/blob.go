@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,6 +68,31 @@ func Open(dir string, opts Options) (*Store, error) {
 		}
 	}
 	return &Store{dir, opts}, nil
+}
+
+// Look gives a store to read from, beside a headquarters that runs: nothing is made, and nothing cleared away.
+func Look(dir string) *Store { return &Store{dir: dir} }
+
+// All gives each call that has a file, in no order that means anything.
+func (s *Store) All() iter.Seq2[call.ID, error] {
+	return func(yield func(call.ID, error) bool) {
+		err := filepath.WalkDir(s.dir, func(path string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			id, err := call.ParseID(strings.TrimSuffix(e.Name(), suffix))
+			if err != nil || e.IsDir() || s.Path(id) != path {
+				return nil // not a call's file
+			}
+			if !yield(id, nil) {
+				return fs.SkipAll
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			yield(call.ID{}, fmt.Errorf("list call files: %w", err))
+		}
+	}
 }
 
 func free(dir string) (int64, error) {

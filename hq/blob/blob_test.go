@@ -118,3 +118,39 @@ func TestRoom(t *testing.T) {
 		t.Errorf("as the kernel says: %v", err)
 	}
 }
+
+func TestAllAreListedBesideARunningStore(t *testing.T) {
+	s := open(t, Options{})
+	want := map[call.ID]bool{}
+	for range 5 {
+		id := call.NewID()
+		want[id] = true
+		if err := s.Publish(id, file(t, "x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	torn := filepath.Join(filepath.Dir(s.Path(call.NewID())), ".new-1")
+	for _, path := range []string{torn, filepath.Join(s.dir, "notes.txt"), s.Path(call.NewID()) + ".old"} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id, err := range Look(s.dir).All() {
+		if err != nil || !want[id] {
+			t.Errorf("listed %s, %v", id, err)
+		}
+		delete(want, id)
+	}
+	if len(want) != 0 {
+		t.Errorf("not listed: %v", want)
+	}
+	if _, err := os.Stat(torn); err != nil {
+		t.Errorf("what another store is copying was touched: %v", err)
+	}
+	for range Look(filepath.Join(t.TempDir(), "none")).All() {
+		t.Error("something in a folder that is not there")
+	}
+}

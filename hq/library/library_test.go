@@ -71,6 +71,30 @@ func endEntry(begin call.SignedEntry, number uint64, m call.Manifest) call.Signe
 	return e
 }
 
+func TestLedgersAreReadInPages(t *testing.T) {
+	l, ctx := open(t), t.Context()
+	for n := range uint64(7) {
+		must(t, l.AddEntries(ctx, []call.SignedEntry{entry(north, 7, n+1, call.NewID(), "1", noon)}))
+	}
+	must(t, l.AddEntries(ctx, []call.SignedEntry{entry(south, 9, 1, call.NewID(), "1", noon)}))
+	list, err := l.Ledgers(ctx)
+	if want := []hq.Ledger{{Device: north, Epoch: 7}, {Device: south, Epoch: 9}}; err != nil || !slices.Equal(list, want) {
+		t.Fatalf("ledgers %v, %v", list, err)
+	}
+	var pages []int
+	for from := uint64(2); from != 0; {
+		page, next, err := l.EntriesFrom(ctx, list[0], from, 4)
+		must(t, err)
+		if want := fmt.Sprintf("%s %s %d ", north, list[0].Epoch, from); !strings.HasPrefix(string(page[0]), want) {
+			t.Errorf("the page from %d begins with %q", from, page[0])
+		}
+		pages, from = append(pages, len(page)), next
+	}
+	if !slices.Equal(pages, []int{4, 2}) {
+		t.Errorf("pages of %d", pages)
+	}
+}
+
 // What a recorder's recovery says is lost will not come: what stands behind it is not waited for any longer. What has been
 // amended is expected as it is now.
 func TestLossesAndAmendments(t *testing.T) {
