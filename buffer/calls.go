@@ -18,6 +18,9 @@ type Status struct {
 	Parked         int
 	WaitingEntries int
 	QueuedBytes    int64 // appended and not synced yet
+	HeldCalls      int   // on hold
+	HeldBytes      int64 // of their call files
+	HoldsExceeded  bool  // they take more than Options.HoldShare: an alarm
 	LastSync       time.Time
 	Full           bool   // audio is refused
 	Err            string // why the last sync failed; empty: it did not
@@ -34,12 +37,17 @@ func (r *Ring) Status() Status {
 	s.QueuedBytes = r.queue.bytes
 	s.WaitingBytes = r.table.bytes
 	s.WaitingEntries = len(r.table.unreceipted())
+	s.HeldBytes = r.table.held
+	s.HoldsExceeded = float64(s.HeldBytes) > r.opts.HoldShare*float64(s.SizeBytes)
 	for _, c := range r.table.order {
-		if c.gone || c.receipt || c.givenUp {
+		if c.onHold() && !c.gone {
+			s.HeldCalls++
+		}
+		if !c.waits() {
 			continue
 		}
 		s.WaitingCalls++
-		if c.parked != "" {
+		if c.refused() != "" {
 			s.Parked++
 		}
 	}
@@ -57,7 +65,7 @@ func (r *Ring) Calls() ([]call.Stored, error) {
 }
 
 // EachCall visits all live calls, oldest first, until visit returns false. Unlike Calls it needs no memory for all of
-// them. A call whose header or manifest is damaged is visited without it, and reported in the error.
+// them. A call whose header or manifest is damaged is visited without it. An error says that the card could not be read.
 func (r *Ring) EachCall(visit func(call.Stored) bool) error {
 	r.mu.Lock()
 	live := make([]*stored, 0, len(r.table.calls))
@@ -67,20 +75,20 @@ func (r *Ring) EachCall(visit func(call.Stored) bool) error {
 		}
 	}
 	r.mu.Unlock()
-	var damaged error
+	var failed error
 	for _, c := range live {
 		s, err := r.describeCall(c)
 		if errors.Is(err, ErrUnknownCall) {
 			continue // released meanwhile
 		}
-		if err != nil && damaged == nil {
-			damaged = fmt.Errorf("call %v: %w", c.id, err)
+		if err != nil && !damaged(err) && failed == nil {
+			failed = fmt.Errorf("call %v: %w", c.id, err)
 		}
 		if !visit(s) {
 			break
 		}
 	}
-	return damaged
+	return failed
 }
 
 // describeCall says what the ring knows of a call, holding its segments while it reads.
@@ -94,23 +102,15 @@ func (r *Ring) describeCall(c *stored) (call.Stored, error) {
 		defer r.mu.Unlock()
 		return c.stored(c.said), nil
 	}
-	held := []*segment{c.parts[0].seg}
-	if c.manifest.seg != nil {
-		held = append(held, c.manifest.seg)
-	}
-	for _, s := range held {
-		s.leases++
-	}
 	snapshot := *c
-	snapshot.parts = slices.Clone(c.parts[:1]) // the rest of it changes while the call goes on
+	snapshot.parts = slices.Clone(c.parts) // the call may go on meanwhile
+	release := r.lease(snapshot.parts, snapshot.manifest.place)
 	r.mu.Unlock()
-	d, err := r.disk.describe(&snapshot)
+	d, err := r.disk.describe(&snapshot, damage{r}.found)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range held {
-		s.leases--
-	}
-	if err == nil && c.manifest == snapshot.manifest {
+	release()
+	if err == nil && c.manifest == snapshot.manifest && len(c.state().Holes) == len(snapshot.state().Holes) {
 		r.table.describe(c, d)
 	}
 	return snapshot.stored(d), err
@@ -118,141 +118,43 @@ func (r *Ring) describeCall(c *stored) (call.Stored, error) {
 
 // stored is what is known of a call, with what its records say where they were read.
 func (c *stored) stored(d *description) call.Stored {
-	s := call.Stored{Size: c.size, Ended: c.ended, Receipt: c.receipt, Parked: c.parked}
+	s := call.Stored{Size: c.size(), Ended: c.ended, Receipt: c.receipt, Parked: c.refused()}
 	s.Header.Call = c.id
+	state := c.state()
+	s.Hold = state.Hold
 	if d != nil {
 		s.Header = d.header
 	}
-	if d != nil && c.ended {
+	if d != nil && d.manifest != nil && c.ended {
 		s.Manifest = d.manifest
+		if state.SHA256 != "" { // the file is another since records of it were damaged
+			m := *d.manifest
+			m.SHA256, m.Chain = state.SHA256, state.Chain
+			s.Manifest = &m
+		}
 	}
 	return s
 }
 
-// Entries gives up to max entries that are synced and not receipted, in order and without a hole between them: behind
-// one that damage has made, it goes on when those before are receipted.
-func (r *Ring) Entries(max int) ([]call.SignedEntry, error) {
-	r.mu.Lock()
-	waiting := r.table.unreceipted()
-	n := 0
-	for n < min(max, len(waiting)) && waiting[n].number == waiting[0].number+uint64(n) {
-		n++
-	}
-	waiting = slices.Clone(waiting[:n])
-	for _, w := range waiting {
-		w.seg.leases++
-	}
-	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		for _, w := range waiting {
-			w.seg.leases--
+// lease keeps segments from being used again until the function it gives is called; r.mu is held at both times.
+func (r *Ring) lease(parts []part, places ...place) (release func()) {
+	var held []*segment
+	for _, p := range parts {
+		if p.seg != nil {
+			held = append(held, p.seg)
 		}
-	}()
-	entries := make([]call.SignedEntry, 0, len(waiting))
-	for _, w := range waiting {
-		jws, err := r.disk.readData(w.place, call.KindEntry)
-		if err != nil {
-			return entries, fmt.Errorf("read entry %d: %w", w.number, err)
+	}
+	for _, p := range places {
+		if p.seg != nil {
+			held = append(held, p.seg)
 		}
-		e, err := r.opts.Entry(jws)
-		if err != nil {
-			return entries, fmt.Errorf("read entry %d: %w", w.number, err)
+	}
+	for _, s := range held {
+		s.leases++
+	}
+	return func() {
+		for _, s := range held {
+			s.leases--
 		}
-		entries = append(entries, call.SignedEntry{Entry: e, JWS: jws})
 	}
-	return entries, nil
-}
-
-// Accept takes headquarters' receipt, whose signature the caller has checked, and releases what it speaks of: a call, or
-// a range of entries. The room is used again when the release is synced; should power fail before, the call waits for
-// its receipt again. A receipt that does not fit what is stored is an error and releases nothing; one of something
-// released already is none.
-func (r *Ring) Accept(rcpt call.Receipt, jws string) error {
-	if rcpt.Call == nil {
-		return r.acceptEntries(rcpt, jws)
-	}
-	r.mu.Lock()
-	c := r.table.calls[*rcpt.Call]
-	r.mu.Unlock()
-	if c == nil {
-		return nil
-	}
-	s, err := r.describeCall(c) // what cannot be read back cannot be compared, and is released all the same
-	switch {
-	case errors.Is(err, ErrUnknownCall):
-		return nil
-	case !s.Ended || rcpt.Size != s.Size:
-		return fmt.Errorf("receipt of call %v speaks of %d bytes, stored are %d", c.id, rcpt.Size, s.Size)
-	case s.Manifest != nil && s.Manifest.SHA256 != rcpt.SHA256:
-		return fmt.Errorf("receipt of call %v speaks of other bytes", c.id)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c.gone || c.receipt || c.givenUp {
-		return nil
-	}
-	it := noteItem(note{Op: opReceipt, Call: &c.id, Receipt: jws, Where: c.where()})
-	if err := r.admit(it, 0); err != nil {
-		return fmt.Errorf("receipt of call %v: %w", c.id, err)
-	}
-	c.receipt = true
-	r.table.bytes -= c.size
-	r.queue.put(it)
-	return nil
-}
-
-func (r *Ring) acceptEntries(rcpt call.Receipt, jws string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	t := r.table
-	switch {
-	case rcpt.Epoch != r.disk.epoch:
-		return fmt.Errorf("receipt of entries of epoch %v: this ring's is %v", rcpt.Epoch, r.disk.epoch)
-	case rcpt.Last > t.last:
-		return fmt.Errorf("receipt of entries up to %d: there are %d", rcpt.Last, t.last)
-	case rcpt.Last <= t.taken:
-		return nil
-	}
-	if w := t.unreceipted(); len(w) > 0 && rcpt.First > w[0].number {
-		return fmt.Errorf("receipt of entries from %d: those from %d are not receipted yet", rcpt.First, w[0].number)
-	}
-	it := noteItem(note{Op: opAccept, Last: rcpt.Last, Receipt: jws})
-	if err := r.admit(it, 0); err != nil {
-		return fmt.Errorf("receipt of entries up to %d: %w", rcpt.Last, err)
-	}
-	t.taken = rcpt.Last
-	r.queue.put(it)
-	return nil
-}
-
-// Park notes that headquarters refuses a call, and why. It stays, and is passed over.
-func (r *Ring) Park(id call.ID, why string) error {
-	if why == "" {
-		why = "refused"
-	}
-	return r.park(id, note{Op: opPark, Call: &id, Why: why})
-}
-
-// Requeue lets a parked call be sent again.
-func (r *Ring) Requeue(id call.ID) error { return r.park(id, note{Op: opRequeue, Call: &id}) }
-
-func (r *Ring) park(id call.ID, n note) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	c := r.table.calls[id]
-	if c == nil {
-		return fmt.Errorf("park or requeue call %v: %w", id, ErrUnknownCall)
-	}
-	if c.parked == n.Why {
-		return nil
-	}
-	it := noteItem(n)
-	if err := r.admit(it, 0); err != nil {
-		return fmt.Errorf("park or requeue call %v: %w", id, err)
-	}
-	c.parked = n.Why
-	r.queue.put(it)
-	return nil
 }

@@ -17,31 +17,36 @@ type directory struct {
 	refs  []segmentRef
 }
 
-// callRow is the run of a call's records in one segment: their numbers have no hole.
+// callRow is a run of a call's records in one segment: their numbers have no hole. A call that goes on here, and whose
+// earlier records were copied here, has two.
 type callRow struct {
 	call        call.ID
-	first       uint32 // number of its first record here
+	first       uint32 // number of its first record
 	count       uint32
-	bytes       uint64 // of the records' data
+	at          int64 // where its data begin in the call file
+	bytes       int64 // of the records' data
 	firstOffset uint32
 	lastOffset  uint32
 	ended       bool // the last of them is the end record
 }
 
+// next is the number behind the run, end the offset in the call file.
+func (c callRow) next() uint32 { return c.first + c.count }
+func (c callRow) end() int64   { return c.at + c.bytes }
+
+// before says whether another run of the call can stand behind this one.
+func (c callRow) before(b callRow) bool {
+	return c.end() == b.at && c.next() == b.first || c.end() <= b.at && c.next() < b.first
+}
+
 // smallRow is an entry of the ledger or a note.
 type smallRow struct {
 	kind   call.Kind
-	op     op // of a note
+	op     op // of a note; of an entry that says what is lost, opLost
 	offset uint32
 	length uint32  // of the data
 	number uint64  // of the entry; of an accept note, the last entry accepted
 	call   call.ID // whose manifest the entry is, or whom the note is about
-}
-
-// segmentRef names a segment in one of its uses.
-type segmentRef struct {
-	number     uint32
-	generation uint32
 }
 
 const (
@@ -69,7 +74,8 @@ func (d *directory) pages(epoch call.Epoch, number, generation, end uint32) []by
 		b = append(b, c.call[:]...)
 		b = le.AppendUint32(b, c.first)
 		b = le.AppendUint32(b, c.count)
-		b = le.AppendUint64(b, c.bytes)
+		b = le.AppendUint32(b, uint32(c.at))
+		b = le.AppendUint32(b, uint32(c.bytes))
 		b = le.AppendUint32(b, c.firstOffset)
 		b = le.AppendUint32(b, c.lastOffset)
 		var flags uint64
@@ -151,8 +157,12 @@ func (t dirTail) parse(b []byte) (*directory, error) {
 	for i := range d.calls {
 		c := &d.calls[i]
 		copy(c.call[:], b)
-		c.first, c.count, c.bytes = le.Uint32(b[16:]), le.Uint32(b[20:]), le.Uint64(b[24:])
+		c.first, c.count = le.Uint32(b[16:]), le.Uint32(b[20:])
+		c.at, c.bytes = int64(le.Uint32(b[24:])), int64(le.Uint32(b[28:]))
 		c.firstOffset, c.lastOffset, c.ended = le.Uint32(b[32:]), le.Uint32(b[36:]), b[40]&1 != 0
+		if c.count == 0 || c.next() < c.first || c.firstOffset > c.lastOffset || c.lastOffset > t.end {
+			return nil, errNoDirectory
+		}
 		b = b[callRowSize:]
 	}
 	for i := range d.small {
@@ -160,6 +170,9 @@ func (t dirTail) parse(b []byte) (*directory, error) {
 		s.kind, s.op = call.Kind(b[0]), op(b[1])
 		s.offset, s.length, s.number = le.Uint32(b[4:]), le.Uint32(b[8:]), le.Uint64(b[12:])
 		copy(s.call[:], b[20:36])
+		if s.length > maxData {
+			return nil, errNoDirectory
+		}
 		b = b[smallRowSize:]
 	}
 	for i := range d.refs {
@@ -169,28 +182,29 @@ func (t dirTail) parse(b []byte) (*directory, error) {
 	return d, nil
 }
 
-// addCall notes a record of a call at the given offset. Records of a call come in the order of their numbers.
-func (d *directory) addCall(id call.ID, number uint32, offset uint32, length int, ended bool) {
-	for i := len(d.calls) - 1; i >= 0; i-- {
-		if c := &d.calls[i]; c.call == id {
-			c.count++
-			c.bytes += uint64(length)
-			c.lastOffset, c.ended = max(c.lastOffset, offset), ended
-			c.firstOffset = min(c.firstOffset, offset)
-			return
-		}
+// addCall notes a record of a call at the given offset. The records of a run come in the order of their numbers.
+func (d *directory) addCall(rec callRow) {
+	if c := d.row(rec.call, rec.first); c != nil {
+		c.join(rec)
+		return
 	}
-	d.calls = append(d.calls, callRow{
-		call: id, first: number, count: 1, bytes: uint64(length), firstOffset: offset, lastOffset: offset, ended: ended,
-	})
+	d.calls = append(d.calls, rec)
 }
 
-// has says whether the call has a row already.
-func (d *directory) has(id call.ID) bool {
+// row finds the run that the record of a call with the given number goes on.
+func (d *directory) row(id call.ID, number uint32) *callRow {
 	for i := len(d.calls) - 1; i >= 0; i-- {
-		if d.calls[i].call == id {
-			return true
+		if c := &d.calls[i]; c.call == id && c.next() == number {
+			return c
 		}
 	}
-	return false
+	return nil
+}
+
+// join adds a run that goes on behind this one.
+func (c *callRow) join(behind callRow) {
+	c.count += behind.count
+	c.bytes += behind.bytes
+	c.firstOffset, c.lastOffset = min(c.firstOffset, behind.firstOffset), max(c.lastOffset, behind.lastOffset)
+	c.ended = behind.ended
 }

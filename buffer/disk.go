@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"syscall"
 
@@ -14,12 +15,14 @@ import (
 // disk is the ring's files: what it takes to read any of them, without a lock. Whoever reads sees to it that the segment
 // is not used again meanwhile.
 type disk struct {
-	fs     FS
-	dir    string
-	size   int64 // of a segment
-	epoch  call.Epoch
-	header func([]byte) (call.Header, error)
-	entry  func([]byte) (call.Entry, error)
+	fs          FS
+	log         *slog.Logger
+	dir         string
+	size        int64 // of a segment
+	epoch       call.Epoch
+	parseHeader func([]byte) (call.Header, error)
+	entry       func([]byte) (call.Entry, error)
+	hole        func(first, records uint32, size int64) []byte
 }
 
 func (d *disk) path(number uint32) string {
@@ -138,6 +141,18 @@ func fill(f File, head segmentHead) error {
 	return err
 }
 
+// writeAt writes into a segment and syncs it.
+func (d *disk) writeAt(number uint32, b []byte, at int64) error {
+	f, err := d.fs.Open(d.path(number))
+	if err != nil {
+		return err
+	}
+	if _, err = f.WriteAt(b, at); err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
 // describeSegment reads what stands in a closed segment.
 func (d *disk) describeSegment(s *segment) (*directory, error) {
 	f, err := d.fs.Open(d.path(s.number))
@@ -165,23 +180,49 @@ func (d *disk) describeSegment(s *segment) (*directory, error) {
 	return dir, err
 }
 
-// describe reads a call's header and manifest; what can be read is given beside an error.
-func (d *disk) describe(c *stored) (*description, error) {
+// describe reads a call's header and manifest; what can be read is given beside an error. Damage is told to found.
+func (d *disk) describe(c *stored, found func(call.ID, part, waiting)) (*description, error) {
 	says := &description{header: call.Header{Call: c.id}}
-	cr := d.reader(c.id, c.parts[:1])
-	data, err := cr.first()
-	_ = cr.leave() // only read
-	if err == nil {
-		says.header, err = d.header(data)
+	data, err := d.header(c)
+	if err == nil && data != nil {
+		says.header, err = d.parseHeader(data)
+		says.header.Call = c.id
+	} else if p := c.header(); p != nil && damaged(err) {
+		found(c.id, *p, waiting{})
 	}
 	if c.manifest.seg == nil {
 		return says, err
 	}
-	jws, merr := d.readData(c.manifest, call.KindEntry)
+	jws, merr := d.readData(c.manifest.place, call.KindEntry)
 	if merr == nil {
 		var e call.Entry
 		e, merr = d.entry(jws)
 		says.manifest = e.Manifest
 	}
+	if merr != nil {
+		found(c.id, part{}, c.manifest)
+	}
 	return says, errors.Join(err, merr)
+}
+
+// header reads a call's first record; nil: a hole stands there. As a rule it stands where its part begins; after a sync that failed another may
+// stand before it.
+func (d *disk) header(c *stored) ([]byte, error) {
+	p := c.header()
+	if p == nil {
+		return nil, nil // it is damaged, and that is known
+	}
+	f, err := d.fs.Open(d.path(p.seg.number))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	w := &window{r: f, limit: min(d.size, int64(p.firstOffset)+frameHeader+maxData), size: pageSize, generation: p.seg.generation}
+	got, err := w.frame(d.epoch, int64(p.firstOffset))
+	if err == nil && got.call == c.id && got.number == 0 && got.kind.InFile() {
+		return got.data, nil
+	}
+	cr := d.reader(c.id, []part{*p})
+	data, _, err := cr.record(0)
+	return data, errors.Join(err, cr.leave())
 }

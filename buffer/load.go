@@ -1,48 +1,59 @@
 package buffer
 
 import (
-	"cmp"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/linekeeper/linekeeper/call"
 )
 
-// loader puts the table together when the ring is opened, segment by segment in the order of writing.
+// loader puts the table together when the ring is opened, segment by segment in the order of writing. The parts of a call
+// may stand in any order, for they are copied forward; so what is missing is only seen at the end.
 type loader struct {
 	r   *Ring
 	rec Recovered
 
-	orphans map[call.ID]Damage     // records whose call's beginning is not there: released, or lost
-	begun   map[call.ID]call.Entry // begin entries in scanned segments
-	states  []place                // notes of the ledger's state, the last one last
-	last    place                  // of the last entry
-	number  uint64                 // its number
+	begun  map[call.ID]call.Entry // begin entries in scanned segments
+	notes  map[call.ID]placed     // the last note of each call's state
+	states []placed               // notes of the ledger's state, the last one last
+	lost   []place                // entries that say which ones are lost
+	losing map[losing]bool        // entries that notes call damaged
+	gone   map[call.ID]bool       // calls released in segments behind a scanned one
+	last   place                  // of the last entry
+	number uint64                 // its number
 
-	open    *openSegment // the segment that was being written
-	dropped bool         // a scan left records out
+	scans   []*scannedSegment
+	firm    map[call.ID]int64 // of calls with records of which it is not sure that they were synced: the last that surely was
+	open    *openSegment      // the segment that was being written
+	dropped bool              // a scan left records out
 }
 
-// scannedRecord is a record that a scan met.
-type scannedRecord struct {
-	kind   call.Kind
-	call   call.ID
-	number uint32
-	group  uint32
-	offset uint32
-	length uint32
-	entry  *call.Entry
-	note   *note
+// placed is a note and where it stands.
+type placed struct {
+	place
+	note *note // nil: not read yet
+}
+
+// losing is an entry at the place where it was found damaged.
+type losing struct {
+	number uint64
+	at     segmentRef
+}
+
+func newLoader(r *Ring) *loader {
+	return &loader{
+		r: r, begun: make(map[call.ID]call.Entry), notes: make(map[call.ID]placed), losing: make(map[losing]bool),
+		firm: make(map[call.ID]int64), gone: make(map[call.ID]bool),
+	}
 }
 
 // segment adds what stands in one segment.
 func (l *loader) segment(s *segment, newest bool) error {
 	r := l.r
-	if d, end := r.index.directory(s, r.disk.epoch); d != nil {
+	if d, end := r.index.directory(s, r.disk.epoch); d != nil && int64(end) <= r.disk.size {
 		s.end = end
-		if l.joins(d) {
-			return l.directory(s, d)
-		}
+		return l.directory(s, d)
 	}
 	f, err := r.disk.fs.Open(r.disk.path(s.number))
 	if err != nil {
@@ -61,10 +72,8 @@ func (l *loader) segment(s *segment, newest bool) error {
 	size = min(size, r.disk.size)
 	if d, end, err := readDirectory(f, r.disk.epoch, s, size); err == nil {
 		s.end = end
-		if l.joins(d) {
-			r.index.put(s, d, r.disk.epoch)
-			return l.directory(s, d)
-		}
+		r.index.put(s, d, r.disk.epoch)
+		return l.directory(s, d)
 	}
 	l.rec.Scanned++
 	// What an earlier life of the program wrote and could not sync must be on the card, or not be believed.
@@ -72,15 +81,15 @@ func (l *loader) segment(s *segment, newest bool) error {
 		return fmt.Errorf("sync before scanning: %w", err)
 	}
 	f.Forget()
-	d, err := l.scan(s, f, size)
+	sc, err := l.scan(s, f, size)
 	if err != nil {
 		return err
 	}
 	if newest && !s.broken && s.headless == nil {
 		keep = true
-		pos := uint32(align(int(s.end), pageSize))
-		l.open = &openSegment{seg: s, file: f, pos: pos, dir: *d, state: !d.hasState()}
-		l.open.dir.refs = s.refs
+		l.dropped = l.dropped || len(sc.claims) > 0
+		l.open = &openSegment{seg: s, file: f, pos: uint32(align(int(s.end), pageSize))}
+		sc.open = l.open
 	}
 	return nil
 }
@@ -89,17 +98,8 @@ func (d *directory) hasState() bool {
 	return slices.ContainsFunc(d.small, func(s smallRow) bool { return s.kind == call.KindNote && s.op == opState })
 }
 
-// joins says whether a directory's calls go on where the table ends. They overlap where a segment before, closed without
-// its directory after a failed sync, holds records that were then written again here.
-func (l *loader) joins(d *directory) bool {
-	return !slices.ContainsFunc(d.calls, func(row callRow) bool {
-		c := l.r.table.calls[row.call]
-		return c != nil && row.first < c.next && !c.ended
-	})
-}
-
 // readDirectory reads a closed segment's directory.
-func readDirectory(f File, epoch call.Epoch, s *segment, size int64) (*directory, uint32, error) {
+func readDirectory(f io.ReaderAt, epoch call.Epoch, s *segment, size int64) (*directory, uint32, error) {
 	b := make([]byte, pageSize)
 	if size < pageSize {
 		return nil, 0, errNoDirectory
@@ -113,10 +113,11 @@ func readDirectory(f File, epoch call.Epoch, s *segment, size int64) (*directory
 	}
 	n := t.rows() + tailSize
 	if n > len(b) {
-		b = make([]byte, n)
-		if _, err := f.ReadAt(b, size-int64(n)); err != nil {
+		before := make([]byte, n-len(b))
+		if _, err := f.ReadAt(before, size-int64(n)); err != nil {
 			return nil, 0, err
 		}
+		b = append(before, b...)
 	}
 	d, err := t.parse(b[len(b)-n:])
 	return d, t.end, err
@@ -126,20 +127,27 @@ func readDirectory(f File, epoch call.Epoch, s *segment, size int64) (*directory
 func (l *loader) directory(s *segment, d *directory) error {
 	for _, row := range d.calls {
 		l.addRun(s, row)
+		if at, ok := l.firm[row.call]; ok {
+			l.firm[row.call] = max(at, int64(row.next())-1)
+		}
 	}
 	s.refs = d.refs
 	for _, row := range d.small {
 		at := place{seg: s, offset: row.offset, length: row.length}
-		switch {
-		case row.kind == call.KindEntry:
-			l.addEntry(row.number, at, row.manifestOf())
-		case row.op == opState:
-			l.states = append(l.states[max(0, len(l.states)-1):], at)
-		case row.op == opAccept:
+		if row.kind == call.KindEntry {
+			l.addEntry(row, at)
+			continue
+		}
+		switch row.op {
+		case opState:
+			l.states = append(l.states[max(0, len(l.states)-1):], placed{place: at})
+		case opAccept:
 			l.r.table.accept(row.number)
-		case row.op.releases():
+		case opReceipt, opGivenUp:
 			l.release(row.call)
-		case row.op == opCarried || l.r.table.calls[row.call] != nil:
+		case opCall:
+			l.notes[row.call] = placed{place: at}
+		case opLost, opCarried:
 			n, err := l.r.disk.readNote(at)
 			if err != nil { // the segment was about to be used again; what mattered of it stands in a later one
 				l.rec.Torn++
@@ -151,198 +159,59 @@ func (l *loader) directory(s *segment, d *directory) error {
 	return nil
 }
 
-// addRun adds a run of a call's records where it joins what is there.
+// addRun adds a run of a call's records.
 func (l *loader) addRun(s *segment, row callRow) {
-	c := l.r.table.calls[row.call]
-	switch {
-	case c == nil && row.first > 0:
-		l.orphans[row.call] = Damage{Segment: s.number, Call: row.call, What: "the beginning of the call is lost"}
-	case c == nil || row.first == c.next && !c.ended:
-		l.r.table.addRun(s, row)
-	case !c.ended:
-		l.damage(s.number, row.call, fmt.Sprintf("records %d to %d are missing, the call is cut off there", c.next, row.first-1))
+	if !l.r.table.addRun(s, row) {
+		l.damage(s.number, row.call, fmt.Sprintf("records %d to %d do not fit the others of their call", row.first, row.next()-1))
 	}
 }
 
-func (l *loader) addEntry(number uint64, at place, manifestOf *call.ID) {
-	l.r.table.addEntry(number, at, manifestOf)
-	if number >= l.number {
-		l.number, l.last = number, at
+// addEntry notes where an entry stands. A call of which nothing but the end entry is found is dropped at the end.
+func (l *loader) addEntry(row smallRow, at place) {
+	if l.losing[losing{row.number, at.seg.ref()}] {
+		return
+	}
+	of := row.manifestOf()
+	if of != nil {
+		l.r.table.call(*of)
+	}
+	l.r.table.addEntry(row.number, at, of)
+	if row.op == opLost {
+		l.lost = append(l.lost, at)
+	}
+	if row.number >= l.number {
+		l.number, l.last = row.number, at
 	}
 }
 
+// release drops a call: each note of a release stands behind all records and copies of its call.
 func (l *loader) release(id call.ID) {
 	l.r.table.release(id)
-	delete(l.orphans, id)
-	delete(l.begun, id)
+	delete(l.notes, id)
+	delete(l.firm, id)
+	if len(l.scans) > 0 {
+		l.gone[id] = true
+	}
 }
 
-// note adds a note that was read.
+// note adds a note that was read, of an operation that needs no place.
 func (l *loader) note(s *segment, n note) {
-	l.r.table.applyNote(n, s)
-	switch {
-	case n.Op.releases():
+	if n.Op.outlives() {
+		s.refer(n.Where)
+	}
+	switch n.Op {
+	case opReceipt, opGivenUp:
 		l.release(*n.Call)
-	case n.Op == opCarried:
+	case opAccept:
+		l.r.table.accept(n.Last)
+	case opLost:
+		for _, ref := range n.Where {
+			l.losing[losing{n.Last, ref}] = true
+			if damagedIn := l.r.space.lookup(ref); damagedIn != nil {
+				l.r.table.lose(n.Last, damagedIn)
+			}
+		}
+	case opCarried:
 		l.r.space.carriedAll(n)
-	case n.Op == opPark || n.Op == opRequeue:
-		if c := l.r.table.calls[*n.Call]; c != nil {
-			c.parked = n.Why
-		}
-	}
-}
-
-// scan adds what stands in a segment without a directory, and gives the directory that it would have.
-func (l *loader) scan(s *segment, f File, size int64) (*directory, error) {
-	var records []scannedRecord
-	var lastGroup uint32
-	res, err := scan(f, l.r.disk.epoch, s.generation, pageSize, size, func(f frame) error {
-		rec := scannedRecord{
-			kind: f.kind, call: f.call, number: f.number, group: f.group, offset: f.offset, length: uint32(len(f.data)),
-		}
-		lastGroup = max(lastGroup, f.group)
-		if ok := l.decode(s, &rec, f.data); ok {
-			records = append(records, rec)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	s.end = res.end
-	l.rec.Torn += res.bad
-	if res.unreadable > 0 {
-		l.damage(s.number, call.ID{}, fmt.Sprintf("%d pages cannot be read", res.unreadable))
-	}
-	d := &directory{}
-	l.scannedCalls(s, d, records, lastGroup)
-	l.scannedSmall(s, d, records, lastGroup)
-	return d, nil
-}
-
-// decode reads entries and notes.
-func (l *loader) decode(s *segment, rec *scannedRecord, data []byte) bool {
-	var err error
-	switch {
-	case rec.kind == call.KindEntry:
-		var e call.Entry
-		if e, err = l.r.disk.entry(data); err == nil {
-			rec.entry = &e
-		}
-	case rec.kind == call.KindNote:
-		var n note
-		if n, err = parseNote(data); err == nil {
-			rec.note = &n
-		}
-	case !rec.kind.InFile():
-		err = fmt.Errorf("kind %d", rec.kind)
-	}
-	if err != nil {
-		l.damage(s.number, rec.call, fmt.Sprintf("a record at %d cannot be understood: %v", rec.offset, err))
-	}
-	return err == nil
-}
-
-// scannedCalls adds the records of calls: of each call those that follow each other without a hole, up to its end. A
-// hole in the last group is no damage: power was lost before it was synced.
-func (l *loader) scannedCalls(s *segment, d *directory, records []scannedRecord, lastGroup uint32) {
-	of := make(map[call.ID][]scannedRecord)
-	var order []call.ID
-	for _, rec := range records {
-		if rec.kind.InFile() {
-			if of[rec.call] == nil {
-				order = append(order, rec.call)
-			}
-			of[rec.call] = append(of[rec.call], rec)
-		}
-	}
-	for _, id := range order {
-		recs := of[id]
-		slices.SortStableFunc(recs, func(a, b scannedRecord) int { return cmp.Compare(a.number, b.number) })
-		var next uint32
-		if c := l.r.table.calls[id]; c != nil {
-			if next = c.next; c.ended {
-				continue
-			}
-		}
-		for _, rec := range recs {
-			if rec.number < next {
-				continue // written twice: the first sync failed
-			}
-			if rec.number > next {
-				l.dropped = true
-				switch {
-				case rec.group == lastGroup:
-					l.rec.Torn++
-				case next == 0:
-					l.orphans[id] = Damage{Segment: s.number, Call: id, What: "the beginning of the call is lost"}
-				default:
-					l.damage(s.number, id, fmt.Sprintf("record %d is missing, the call is cut off there", next))
-				}
-				break
-			}
-			d.addCall(id, rec.number, rec.offset, int(rec.length), rec.kind == call.KindEnd)
-			if next++; rec.kind == call.KindEnd {
-				break
-			}
-		}
-	}
-	for _, row := range d.calls {
-		l.addRun(s, row)
-	}
-}
-
-// scannedSmall adds entries and notes. Entries behind a hole are left out where the hole is in the last group: power was
-// lost before it was synced, and the ledger goes on before the hole.
-func (l *loader) scannedSmall(s *segment, d *directory, records []scannedRecord, lastGroup uint32) {
-	known := l.number
-	for _, rec := range records {
-		if rec.note != nil && rec.note.Op == opState {
-			known = max(known, rec.note.Last)
-		}
-	}
-	var entries []scannedRecord
-	for _, rec := range records {
-		at := place{seg: s, offset: rec.offset, length: rec.length}
-		switch {
-		case rec.entry != nil:
-			entries = append(entries, rec)
-		case rec.note == nil:
-		case rec.note.Op == opState:
-			d.small = append(d.small, rec.note.row(rec.offset, int(rec.length)))
-			l.states = append(l.states[max(0, len(l.states)-1):], at)
-		}
-	}
-	slices.SortStableFunc(entries, func(a, b scannedRecord) int { return cmp.Compare(a.entry.Number, b.entry.Number) })
-	for _, rec := range entries {
-		e := rec.entry
-		behindHole := e.Number > known+1
-		if e.Type == call.EntryEnd && e.Call != nil && e.Number > known { // its end record is lost: it is told anew
-			c := l.r.table.calls[*e.Call]
-			behindHole = behindHole || c != nil && !c.ended
-		}
-		if behindHole && rec.group == lastGroup {
-			l.dropped = true
-			l.rec.Torn++
-			continue
-		}
-		known = max(known, e.Number)
-		row := entryRow(e, rec.offset, int(rec.length))
-		d.small = append(d.small, row)
-		l.addEntry(e.Number, place{seg: s, offset: rec.offset, length: rec.length}, row.manifestOf())
-		switch {
-		case e.Call == nil:
-		case e.Type == call.EntryBegin:
-			l.begun[*e.Call] = *e
-		default:
-			delete(l.begun, *e.Call)
-		}
-	}
-	for _, rec := range records {
-		if rec.note == nil || rec.note.Op == opState {
-			continue
-		}
-		d.small = append(d.small, rec.note.row(rec.offset, int(rec.length)))
-		l.note(s, *rec.note)
 	}
 }

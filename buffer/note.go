@@ -1,8 +1,10 @@
 package buffer
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/linekeeper/linekeeper/call"
 )
@@ -14,10 +16,10 @@ const (
 	opReceipt op = 1 // a call was receipted: it is released
 	opGivenUp op = 2 // a call was given up for room
 	opAccept  op = 3 // all entries up to Last were receipted
-	opPark    op = 4 // headquarters refused a call: Why
-	opRequeue op = 5 // a parked call is to be sent again
-	opCarried op = 7 // what was needed of the segment in Where was written again before this note
+	opCall    op = 4 // what is to be remembered of a call, all of it: the last such note counts
+	opLost    op = 5 // the entry Last was found damaged
 	opState   op = 6 // where the ledger stands; each segment begins with one
+	opCarried op = 7 // what was needed of the segment in Where was written again before this note
 )
 
 // note is a record of the ring's own: JSON.
@@ -25,11 +27,33 @@ type note struct {
 	Op      op           `json:"op"`
 	Call    *call.ID     `json:"call,omitempty"`
 	Receipt string       `json:"receipt,omitempty"` // the JWS
-	Where   []segmentRef `json:"where,omitempty"`   // where the records stand that are released
-	Why     string       `json:"why,omitempty"`
-	Last    uint64       `json:"last,omitempty"`     // opAccept; opState: the last entry that was appended
-	JWS     []byte       `json:"jws,omitempty"`      // opState: of that entry
-	Upto    uint64       `json:"accepted,omitempty"` // opState: all entries up to here are receipted
+	Where   []segmentRef `json:"where,omitempty"`   // where the records stand that are released, or the entry that is lost
+	Last    uint64       `json:"last,omitempty"`    // opAccept, opLost; opState: the last entry that was appended
+	JWS     []byte       `json:"jws,omitempty"`     // opState: of that entry
+	Upto    uint64       `json:"accepted,omitempty"`
+	callState
+}
+
+// callState is what the ring has to remember of a call beside its records. It is replaced as a whole.
+type callState struct {
+	Parked string      `json:"parked,omitempty"` // why headquarters refused it
+	Hold   string      `json:"hold,omitempty"`   // why it must not be given up
+	Kept   string      `json:"kept,omitempty"`   // the receipt of a call on hold
+	Holes  []call.Hole `json:"holes,omitempty"`  // in order
+	SHA256 string      `json:"sha256,omitempty"` // of the file with all these holes, once an entry has said it
+	Chain  string      `json:"chain,omitempty"`
+	Was    string      `json:"was,omitempty"`   // SHA-256 of the file before, in that entry
+	Ended  bool        `json:"ended,omitempty"` // the end record is among the damaged
+}
+
+func (s callState) isZero() bool {
+	return s.Parked == "" && s.Hold == "" && s.Kept == "" && len(s.Holes) == 0 && s.SHA256 == ""
+}
+
+// segmentRef names a segment in one of its uses; as JSON it is a pair.
+type segmentRef struct {
+	number     uint32
+	generation uint32
 }
 
 // MarshalJSON gives a pair.
@@ -47,13 +71,22 @@ func (r *segmentRef) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// parseNote reads a note, and leaves nothing in it that its readers would have to doubt.
 func parseNote(b []byte) (note, error) {
 	var n note
 	if err := json.Unmarshal(b, &n); err != nil {
 		return note{}, fmt.Errorf("note: %w", err)
 	}
-	if n.Call == nil && n.Op != opAccept && n.Op != opState && n.Op != opCarried {
+	if n.Call == nil && (n.Op.releases() || n.Op == opCall) {
 		return note{}, fmt.Errorf("note %d is about no call", n.Op)
+	}
+	var at int64
+	var next uint32
+	for _, h := range n.Holes {
+		if h.Offset < at || h.Size < 0 || h.Offset+h.Size > maxFile || h.Record < next || h.Records == 0 || h.Record+h.Records < h.Record {
+			return note{}, fmt.Errorf("note about call %v: hole at record %d is none", n.Call, h.Record)
+		}
+		at, next = h.Offset+h.Size, h.Record+h.Records
 	}
 	return n, nil
 }
@@ -69,3 +102,30 @@ func (n note) row(offset uint32, length int) smallRow {
 
 // releases says whether the note makes its call's room free.
 func (o op) releases() bool { return o == opReceipt || o == opGivenUp }
+
+// outlives says whether the note must stay as long as the segments in its Where.
+func (o op) outlives() bool { return o.releases() || o == opLost }
+
+// noteItem makes a note a record to be written.
+func noteItem(n note) *item {
+	it := &item{note: &n}
+	it.encode()
+	return it
+}
+
+// encode makes the record's data of its note.
+func (it *item) encode() {
+	b, err := json.Marshal(it.note)
+	if err != nil {
+		panic("buffer: a note that cannot be encoded: " + err.Error()) // strings and numbers only
+	}
+	it.Record = call.Record{Kind: call.KindNote, Data: b}
+}
+
+// withHoles gives the state with more holes in the call's file: nobody has said yet what it is now.
+func (s callState) withHoles(more []call.Hole) callState {
+	s.Holes = slices.Concat(s.Holes, more)
+	slices.SortFunc(s.Holes, func(a, b call.Hole) int { return cmp.Compare(a.Record, b.Record) })
+	s.SHA256, s.Chain, s.Was = "", "", ""
+	return s
+}

@@ -9,8 +9,12 @@ import (
 // item is a record on its way to the card.
 type item struct {
 	call.Record
-	entry *call.Entry
-	note  *note
+	at      int64 // offset of its data in the call file
+	entry   *call.Entry
+	note    *note
+	carried bool  // it stands on the card already, in a segment that is being emptied
+	taken   int64 // what it was put on the queue's account with: cost
+	size    int64 // and bytes
 }
 
 func (it *item) frameSize() int64 { return int64(frameSize(len(it.Data))) }
@@ -27,7 +31,7 @@ func (it *item) cost() int64 {
 // queue is what waits for the card, or is on its way there. It is guarded by Ring.mu.
 type queue struct {
 	items   []*item
-	bytes   int64 // of data, what is on its way included
+	bytes   int64 // of data, what is on its way included, without what is carried
 	cost    int64 // the room that they will take
 	largest int64 // of them, the longest frame
 
@@ -37,8 +41,12 @@ type queue struct {
 
 func (q *queue) put(it *item) {
 	q.items = append(q.items, it)
-	q.bytes += int64(len(it.Data))
-	q.cost += it.cost()
+	it.taken = it.cost()
+	if !it.carried {
+		it.size = int64(len(it.Data))
+	}
+	q.bytes += it.size
+	q.cost += it.taken
 	q.largest = max(q.largest, it.frameSize())
 	if q.bytes > q.limit/2 {
 		select {
@@ -60,11 +68,8 @@ func (q *queue) putBack(items []*item) { q.items = append(items, q.items...) }
 
 // done takes an item off the account.
 func (q *queue) done(it *item) {
-	if it.note != nil && it.note.Op == opState {
-		return // never queued
-	}
-	q.bytes -= int64(len(it.Data))
-	q.cost -= it.cost()
+	q.bytes -= it.size
+	q.cost -= it.taken
 	if q.cost == 0 {
 		q.largest = 0
 	}
@@ -72,10 +77,19 @@ func (q *queue) done(it *item) {
 
 // progress is what was appended, synced or not. It is guarded by Ring.mu.
 type progress struct {
-	next map[call.ID]uint32 // calls in progress: the number of the next record
-	last uint64             // number of the last entry
-	jws  []byte             // of it
+	calls map[call.ID]cursor // in progress
+	last  uint64             // number of the last entry
+	jws   []byte             // of it
 }
+
+// cursor is how far a call has come.
+type cursor struct {
+	next uint32 // number of the next record
+	size int64  // of the call file
+}
+
+// maxFile bounds a call file, whose offsets stand on the card in 32 bits.
+const maxFile = 1<<32 - 1
 
 // check refuses what would leave a hole; c is the call as far as it is synced, nil where it is not.
 func (p *progress) check(it *item, epoch call.Epoch, c *stored) error {
@@ -88,10 +102,14 @@ func (p *progress) check(it *item, epoch call.Epoch, c *stored) error {
 	if c != nil && c.interrupted && it.Kind != call.KindEnd {
 		return fmt.Errorf("append record of kind %d to call %v, which was interrupted: only its end may follow", it.Kind, it.Call)
 	}
-	next, begun := p.next[it.Call]
-	if it.Number != next || !begun && c != nil || begun == (it.Kind == call.KindHeader) {
-		return fmt.Errorf("append record %d (kind %d) of call %v: out of order, want %d", it.Number, it.Kind, it.Call, next)
+	so, begun := p.calls[it.Call]
+	if it.Number != so.next || !begun && c != nil || begun == (it.Kind == call.KindHeader) {
+		return fmt.Errorf("append record %d (kind %d) of call %v: out of order, want %d", it.Number, it.Kind, it.Call, so.next)
 	}
+	if so.size+int64(len(it.Data)) > maxFile {
+		return fmt.Errorf("append record %d of call %v: a call file is at most %d bytes long", it.Number, it.Call, int64(maxFile))
+	}
+	it.at = so.size
 	return nil
 }
 
@@ -101,8 +119,8 @@ func (p *progress) advance(it *item) {
 	case it.entry != nil:
 		p.last, p.jws = it.entry.Number, it.Data
 	case it.Kind == call.KindEnd:
-		delete(p.next, it.Call)
+		delete(p.calls, it.Call)
 	default:
-		p.next[it.Call] = it.Number + 1
+		p.calls[it.Call] = cursor{it.Number + 1, it.at + int64(len(it.Data))}
 	}
 }

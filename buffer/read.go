@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -30,9 +31,16 @@ type Reader interface {
 	Size() int64
 }
 
+// damaged says whether an error speaks of damage, and not of a card that cannot be reached.
+func damaged(err error) bool {
+	var corrupt *CorruptError
+	return errors.As(err, &corrupt)
+}
+
 // OpenCall gives a call's file: the data of its records, joined in the order of their numbers, as far as synced now. For
-// a call in progress that is a prefix, and opening it again later gives a longer one. Reading verifies each record; a
-// *CorruptError says where one is damaged.
+// a call in progress that is a prefix, and opening it again later gives a longer one. Reading verifies each record. A
+// *CorruptError says where one is damaged; when the next sync has noted that, the call, opened again, has a hole there
+// (Options.Damaged).
 func (r *Ring) OpenCall(id call.ID) (Reader, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -41,16 +49,13 @@ func (r *Ring) OpenCall(id call.ID) (Reader, error) {
 		return nil, fmt.Errorf("open call %v: %w", id, ErrUnknownCall)
 	}
 	cr := r.disk.reader(id, c.parts)
-	for _, p := range cr.parts {
-		p.seg.leases++
-	}
+	release := r.lease(cr.parts)
 	cr.release = func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		for _, p := range cr.parts {
-			p.seg.leases--
-		}
+		release()
 	}
+	cr.found = damage{r}.found
 	return cr, nil
 }
 
@@ -58,8 +63,14 @@ func (r *Ring) OpenCall(id call.ID) (Reader, error) {
 func (d *disk) reader(id call.ID, parts []part) *callReader {
 	cr := &callReader{disk: d, id: id, parts: slices.Clone(parts), current: -1}
 	for _, p := range parts {
-		cr.generations = append(cr.generations, p.seg.generation)
-		cr.size += int64(p.bytes)
+		generation := uint32(0)
+		if p.seg != nil {
+			generation = p.seg.generation
+		}
+		cr.generations = append(cr.generations, generation)
+	}
+	if n := len(parts); n > 0 {
+		cr.size = parts[n-1].end()
 	}
 	return cr
 }
@@ -67,7 +78,8 @@ func (d *disk) reader(id call.ID, parts []part) *callReader {
 // callReader reads one part after the other, and keeps where the records of the present one stand.
 type callReader struct {
 	disk        *disk
-	release     func() // of the segments; nil: whoever made the reader keeps them
+	release     func()                       // of the segments; nil: whoever made the reader keeps them
+	found       func(call.ID, part, waiting) // is told of damage; nil: nobody is
 	id          call.ID
 	parts       []part
 	generations []uint32
@@ -82,6 +94,7 @@ type callReader struct {
 
 // located is a record's place.
 type located struct {
+	number uint32
 	at     int64 // offset in the call file
 	offset uint32
 	length uint32
@@ -99,11 +112,11 @@ func (c *callReader) Close() error {
 
 // leave closes the file of the present part.
 func (c *callReader) leave() error {
-	if c.file == nil {
-		return nil
-	}
 	f := c.file
 	c.file, c.current = nil, -1
+	if f == nil {
+		return nil
+	}
 	return f.Close()
 }
 
@@ -130,28 +143,34 @@ func (c *callReader) record(off int64) (data []byte, at int64, err error) {
 	if c.last != nil && off >= c.lastAt && off < c.lastAt+int64(len(c.last)) {
 		return c.last, c.lastAt, nil
 	}
-	var start int64
-	i := 0
-	for ; i < len(c.parts)-1 && off >= start+int64(c.parts[i].bytes); i++ {
-		start += int64(c.parts[i].bytes)
+	i := sort.Search(len(c.parts), func(i int) bool { return c.parts[i].end() > off })
+	p := c.parts[i]
+	if p.seg == nil {
+		b := c.disk.hole(p.first, p.count, p.bytes)
+		c.last, c.lastAt = append(b[:min(int64(len(b)), p.bytes)], make([]byte, max(0, p.bytes-int64(len(b))))...), p.at
+		return c.last, c.lastAt, nil
 	}
-	if err := c.enter(i, start); err != nil {
-		return nil, 0, err
+	err = c.enter(i)
+	if err == nil {
+		n := sort.Search(len(c.records), func(n int) bool { return c.records[n].at+int64(c.records[n].length) > off })
+		rec := c.records[n]
+		data, err = readFrame(c.file, c.disk.epoch, p.seg.number, c.generations[i], rec.offset, rec.length, func(f frame) bool {
+			return f.call == c.id && f.number == rec.number
+		})
+		at = rec.at
 	}
-	n := sort.Search(len(c.records), func(n int) bool { return c.records[n].at+int64(c.records[n].length) > off })
-	rec := c.records[n]
-	data, err = readFrame(c.file, c.disk.epoch, c.parts[i].seg.number, c.generations[i], rec.offset, rec.length, func(f frame) bool {
-		return f.call == c.id
-	})
 	if err != nil {
+		if damaged(err) && c.found != nil {
+			c.found(c.id, p, waiting{})
+		}
 		return nil, 0, err
 	}
-	c.last, c.lastAt = data, rec.at
-	return data, rec.at, nil
+	c.last, c.lastAt = data, at
+	return data, at, nil
 }
 
 // enter finds the records of a part by scanning it.
-func (c *callReader) enter(i int, start int64) (err error) {
+func (c *callReader) enter(i int) (err error) {
 	if c.current == i {
 		return nil
 	}
@@ -162,59 +181,53 @@ func (c *callReader) enter(i int, start int64) (err error) {
 	if c.file, err = c.disk.fs.Open(c.disk.path(p.seg.number)); err != nil {
 		return err
 	}
-	records := make([]located, p.count)
-	found := uint32(0)
-	to := min(c.disk.size, int64(p.lastOffset)+frameHeader+maxData)
-	_, err = scan(c.file, c.disk.epoch, c.generations[i], int64(p.firstOffset), to, func(f frame) error {
-		if f.offset > p.lastOffset {
-			return io.EOF
-		}
-		if f.call != c.id || !f.kind.InFile() || f.number < p.first || f.number >= p.first+p.count {
-			return nil
-		}
-		rec := &records[f.number-p.first]
-		if rec.offset == 0 {
-			found++
-		}
-		*rec = located{offset: f.offset, length: uint32(len(f.data))}
-		if f.offset == p.lastOffset {
-			return io.EOF
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, io.EOF) {
+	records, _, err := c.disk.locate(c.file, c.generations[i], p.callRow)
+	if err != nil {
 		return err
 	}
-	bytes := uint64(0)
-	for n := range records {
-		records[n].at = start
-		start += int64(records[n].length)
-		bytes += uint64(records[n].length)
-	}
-	if found != p.count || bytes != p.bytes {
+	if holes := p.missing(records); len(holes) > 0 {
 		return &CorruptError{Segment: p.seg.number, Offset: int64(p.firstOffset), Call: c.id,
-			Reason: fmt.Sprintf("%d of %d records of call %v can be read", found, p.count, c.id)}
+			Reason: fmt.Sprintf("%d of %d records of call %v can be read", len(records), p.count, c.id)}
 	}
 	c.records, c.current = records, i
 	return nil
 }
 
-// first gives the call's first record. As a rule it stands where its part begins; after a sync that failed another may
-// stand before it.
-func (c *callReader) first() ([]byte, error) {
-	p := c.parts[0]
-	f, err := c.disk.fs.Open(c.disk.path(p.seg.number))
-	if err != nil {
-		return nil, err
+// locate finds the sound records of a run, in the order of their numbers, and the bytes between sound records there.
+func (d *disk) locate(f io.ReaderAt, generation uint32, run callRow) ([]located, []stretch, error) {
+	var records []located
+	to := min(d.size, int64(run.lastOffset)+2*(frameHeader+maxData))
+	res, err := scan(f, d.epoch, generation, int64(run.firstOffset), to, func(f frame) error {
+		if f.call == run.call && f.kind.InFile() && f.number >= run.first && f.number < run.next() {
+			records = append(records, located{f.number, int64(f.at), f.offset, uint32(len(f.data))})
+		}
+		if f.offset >= run.lastOffset {
+			return io.EOF
+		}
+		return nil
+	})
+	slices.SortStableFunc(records, func(a, b located) int { return cmp.Compare(a.number, b.number) })
+	records = slices.CompactFunc(records, func(a, b located) bool { return a.number == b.number }) // written twice: a sync failed
+	return records, res.gaps, err
+}
+
+// missing lists the records of the run that are not among those found, and where their data belong.
+func (c callRow) missing(found []located) (holes []call.Hole) {
+	next, at := c.first, c.at
+	hole := func(number uint32, to int64) {
+		if number > next && to >= at {
+			holes = append(holes, call.Hole{Record: next, Records: number - next, Offset: at, Size: to - at})
+		}
 	}
-	c.file = f
-	w := &window{r: f, limit: min(c.disk.size, int64(p.firstOffset)+frameHeader+maxData), size: pageSize}
-	got, err := w.frame(c.disk.epoch, int64(p.firstOffset))
-	if err == nil && got.call == c.id && got.generation == c.generations[0] && got.number == 0 {
-		return got.data, nil
+	for _, rec := range found {
+		if rec.number < next || rec.at < at || rec.number == next && rec.at != at || rec.at+int64(rec.length) > c.end() {
+			continue // not what the directory speaks of
+		}
+		hole(rec.number, rec.at)
+		next, at = rec.number+1, rec.at+int64(rec.length)
 	}
-	data, _, err := c.record(0)
-	return data, err
+	hole(c.next(), c.end())
+	return holes
 }
 
 // ReadCall opens a call file as OpenCall does, to be read once from its beginning. The caller closes it.

@@ -23,7 +23,10 @@ type Recovered struct {
 	Unsigned []call.Stored
 	// Announced are begin entries of which no record was stored: the call was lost with the last interval.
 	Announced []call.Entry
-	// LostEntries are numbers of ledger entries that are missing through damage.
+	// Holed are the calls of which records are damaged, and whose end entry does not know of it. The caller reads such a
+	// call back, with its holes, and signs what its file is now, by an amendment entry.
+	Holed []Holed
+	// LostEntries are numbers of ledger entries that are missing through damage, and of which no entry says so yet.
 	LostEntries []uint64
 
 	Torn    int      // records that do not read back; as a rule half written when power was lost, before they were synced
@@ -32,6 +35,12 @@ type Recovered struct {
 	IndexSetAside string // where a damaged index was put; empty: it was sound
 	Segments      int    // in use
 	Scanned       int    // of them, without a directory
+}
+
+// Holed is a call with damaged records.
+type Holed struct {
+	Call  call.ID
+	Holes []call.Hole // all that its file has, in order
 }
 
 // Damage is something that was stored and cannot be read back.
@@ -48,10 +57,10 @@ func Open(opts Options) (*Ring, Recovered, error) {
 	}
 	r := &Ring{
 		opts: opts, log: opts.Log, table: newTable(),
-		disk:     &disk{fs: opts.FS, dir: opts.Dir, size: opts.SegmentBytes, header: opts.Header, entry: opts.Entry},
+		disk:     &disk{fs: opts.FS, dir: opts.Dir, size: opts.SegmentBytes, log: opts.Log, parseHeader: opts.Header, entry: opts.Entry, hole: opts.Hole},
 		queue:    queue{limit: opts.QueueBytes, wake: make(chan struct{}, 1)},
 		space:    space{size: opts.SegmentBytes},
-		progress: progress{next: make(map[call.ID]uint32)},
+		progress: progress{calls: make(map[call.ID]cursor)},
 	}
 	r.writer = &writer{r: r, ended: make(map[call.ID]struct{})}
 	names, err := opts.FS.List(opts.Dir)
@@ -65,7 +74,7 @@ func Open(opts Options) (*Ring, Recovered, error) {
 		}
 		return nil, Recovered{}, fmt.Errorf("open ring %s (the folder must be writable for the recorder's user): %w", opts.Dir, err)
 	}
-	l := &loader{r: r, orphans: make(map[call.ID]Damage), begun: make(map[call.ID]call.Entry)}
+	l := newLoader(r)
 	if err := l.load(names); err != nil {
 		if l.open != nil {
 			_ = l.open.file.Close() // nothing was written

@@ -43,10 +43,13 @@ const (
 	DefaultQueue = 8 << 20
 	// MaxRecord is the longest data of one record, in bytes; a record also has to fit into a quarter of a segment.
 	MaxRecord = maxData
+	// DefaultHoldShare is the share of the ring that calls on hold may take without an alarm.
+	DefaultHoldShare = 0.25
 
 	maxData     = 1 << 20
 	minSegments = 8
 	minSegment  = 64 << 10
+	maxSegment  = 256 << 20 // so that a page's number has 16 bits
 )
 
 // Options says where the ring is and how it behaves. Dir, Header and Entry are needed.
@@ -58,10 +61,20 @@ type Options struct {
 	SyncInterval time.Duration
 	QueueBytes   int64 // of records that wait for the card; 0: DefaultQueue
 	WhenFull     Policy
+	HoldShare    float64 // of the ring, up to 1, from which on Status says that holds take too much; 0: DefaultHoldShare
 
 	// GiveUp is asked to sign and append the tombstone of a call before the ring gives it up, and may refuse by an
 	// error: then the call stays. It is called from Run or Sync and must call neither. Needed to overwrite.
 	GiveUp func(call.Stored) error
+
+	// Damaged is told that records of a call were found damaged, whose manifest speaks of them as if they were whole:
+	// from now on OpenCall gives the file with these holes, and the caller signs what it is now, by an amendment entry.
+	// Until that entry is stored the call counts as parked. Holes are all of the call's, in order. It is called from Run
+	// or Sync and must call neither. What Open finds is in Recovered instead. Nil: nobody is told.
+	Damaged func(id call.ID, holes []call.Hole)
+
+	// Hole makes the bytes, exactly size, that stand in a call file for records that are damaged: seal.Hole. Nil: zeros.
+	Hole func(first, records uint32, size int64) []byte
 
 	Header func(data []byte) (call.Header, error) // decodes a header record
 	Entry  func(data []byte) (call.Entry, error)  // decodes an entry record
@@ -93,11 +106,22 @@ func (o *Options) complete() error {
 	if o.FS == nil {
 		o.FS = osFS{}
 	}
+	if o.HoldShare == 0 {
+		o.HoldShare = DefaultHoldShare
+	}
+	if o.Damaged == nil {
+		o.Damaged = func(call.ID, []call.Hole) {}
+	}
+	if o.Hole == nil {
+		o.Hole = func(_, _ uint32, size int64) []byte { return make([]byte, size) }
+	}
 	switch {
 	case o.Dir == "" || o.Header == nil || o.Entry == nil:
 		return errors.New("open ring: Dir, Header and Entry are needed")
-	case o.SegmentBytes < minSegment || o.SegmentBytes > 1<<30 || o.SegmentBytes%pageSize != 0:
-		return fmt.Errorf("open ring %s: segments of %d bytes: want whole pages, from 64 KiB to 1 GiB", o.Dir, o.SegmentBytes)
+	case o.SegmentBytes < minSegment || o.SegmentBytes > maxSegment || o.SegmentBytes%pageSize != 0:
+		return fmt.Errorf("open ring %s: segments of %d bytes: want whole pages, from 64 KiB to 256 MiB", o.Dir, o.SegmentBytes)
+	case o.HoldShare < 0 || o.HoldShare > 1:
+		return fmt.Errorf("open ring %s: share for holds %v: want 0 to 1", o.Dir, o.HoldShare)
 	case o.SizeBytes < minSegments*o.SegmentBytes:
 		return fmt.Errorf("open ring %s: %s is too small: want at least %s (%d segments)", o.Dir,
 			mebibytes(o.SizeBytes), mebibytes(minSegments*o.SegmentBytes), minSegments)
@@ -114,20 +138,19 @@ func mebibytes(n int64) string { return fmt.Sprintf("%.4g MiB", float64(n)/(1<<2
 // Ring is the store on the card: a set of preallocated segment files that are overwritten in place, in the order in
 // which they become free. All methods may be called at once from anywhere.
 //
-// What it promises (docs/architecture.md, "The ring"), and how far it is kept:
+// What it promises (docs/architecture.md, "The ring"):
 //
-//  1. After a cut a call in progress has lost at most what was appended since the last sync. Kept. Its end is for the
+//  1. After a cut a call in progress has lost at most what was appended since the last sync. Its end is for the
 //     recorder to write: Open reports it in Recovered.
-//  2. What was synced is never lost, and no call is given in part as if whole. Kept, short of damage on the card.
-//  3. A damaged record costs that record. Kept for entries, notes and other calls; a call with a damaged record is cut
-//     off before it where the ring is scanned, and fails with a *CorruptError where it is read. Bytes kept aside and
-//     amended manifests are not there yet.
-//  4. Nothing but the resume state of uploads exists in the index alone. Kept.
-//  5. Receipted calls give up their room first; then WhenFull decides. A reader's segments are never used again under
-//     it. Kept, but for holds and for copying live calls out of a segment that is otherwise free: a call that is not
-//     delivered keeps all of each segment that it stands in.
-//  6. In the steady state no file grows. Kept: a segment's blocks are written when it is first used.
-//  7. Append never waits for the card. Kept: it copies into a queue of QueueBytes.
+//  2. What was synced is never lost, and no call is given in part as if whole.
+//  3. A damaged record costs that record. Its bytes are kept aside in the folder "damaged", the call keeps its offsets
+//     with a hole, which is remembered, and the caller is told so that it amends the manifest. Nothing after it is lost.
+//  4. Nothing but the resume state of uploads exists in the index alone.
+//  5. Receipted calls give up their room first: what else is live in their segments is copied forward, at a bounded rate,
+//     so that no call keeps the room of others. Then WhenFull decides. A call on hold is never given up, an entry that is
+//     not receipted neither. A reader's segments are never used again under it.
+//  6. In the steady state no file grows: a segment's blocks are written when it is first used.
+//  7. Append never waits for the card: it copies into a queue of QueueBytes.
 type Ring struct {
 	opts  Options
 	log   *slog.Logger
@@ -245,7 +268,7 @@ func (r *Ring) Run(ctx context.Context) error {
 func (r *Ring) Sync() error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	reclaim := reclaimer{r}
+	reclaim := reclaimer{r: r, budget: max(minCopy, r.disk.size/copyShare)}
 	for range maxRounds {
 		if err := r.writer.drain(); err != nil {
 			r.mu.Lock()
@@ -253,7 +276,8 @@ func (r *Ring) Sync() error {
 			r.mu.Unlock()
 			return err
 		}
-		if !reclaim.makeRoom() {
+		told := r.writer.tellHoles()
+		if !reclaim.makeRoom() && !told {
 			break
 		}
 	}

@@ -53,6 +53,11 @@ func (p *space) lookup(ref segmentRef) *segment {
 	return p.segments[ref.number]
 }
 
+// standing leaves out the segments that have been used again.
+func (p *space) standing(refs []segmentRef) []segmentRef {
+	return slices.DeleteFunc(slices.Clone(refs), func(r segmentRef) bool { return p.lookup(r) == nil })
+}
+
 // carriedAll takes the word of a note that nothing in a segment is needed for its notes.
 func (p *space) carriedAll(n note) {
 	for _, ref := range n.Where {

@@ -13,14 +13,15 @@ type segment struct {
 	generation uint32 // of its present use; 0: not used yet, and perhaps not made
 	end        uint32 // after its last record
 
-	calls  int  // live calls with records here
-	small  int  // entries and manifests here that are still needed
-	leases int  // readers at work here
-	broken bool // not to be written any more
-	stuck  bool // cannot be carried out of
+	calls  int   // runs of live calls' records here
+	small  int   // entries, manifests and notes of live calls here that are still needed
+	live   int64 // bytes of all these, about
+	leases int   // readers at work here
+	broken bool  // not to be written any more
+	stuck  bool  // cannot be carried out of
 
 	headless error // why its first page could not be read; nil: it could
-	free     bool  // nothing in it is needed; decided by Ring.survey
+	free     bool  // nothing in it is needed; decided by space.survey
 
 	// refs are the segments whose records are released by notes that stand here: as long as such a segment has not been
 	// used again the notes must stay, or a released call would come back.
@@ -30,49 +31,43 @@ type segment struct {
 
 func (s *segment) ref() segmentRef { return segmentRef{number: s.number, generation: s.generation} }
 
-// dead says that no record in it is needed, notes aside.
+// dead says that no record in it is needed, notes of releases aside.
 func (s *segment) dead() bool { return s.calls == 0 && s.small == 0 && s.leases == 0 }
+
+// refer notes that notes here release records in other segments.
+func (s *segment) refer(to []segmentRef) {
+	for _, r := range to {
+		if r != s.ref() && !slices.Contains(s.refs, r) {
+			s.refs = append(s.refs, r)
+		}
+	}
+}
 
 // place is where an entry or a note stands.
 type place struct {
-	seg    *segment
+	seg    *segment // nil: nowhere
 	offset uint32
 	length uint32 // of the data
 }
 
-// part is the run of a call's records in one segment.
-type part struct {
-	seg *segment
-	callRow
+// count adds the place to what keeps its segment, or with -1 takes it off.
+func (p place) count(n int) {
+	if p.seg != nil {
+		p.seg.small += n
+		p.seg.live += int64(n) * int64(frameSize(int(p.length)))
+	}
 }
 
-// stored is a live call. It is kept small: there may be a hundred thousand.
-type stored struct {
-	id    call.ID
-	parts []part
-	size  int64  // of the call file
-	next  uint32 // number of the record that comes next
-	ended bool
-
-	interrupted bool // by a cut: nothing but its end may follow
-	receipt     bool // headquarters has it; its release is on the way to the card
-	givenUp     bool // the same, for want of room
-	gone        bool // released
-	parked      string
-	manifest    place        // of its end entry; seg is nil while there is none
-	said        *description // decoded header and manifest, while they are kept
+// waiting is an entry and where it stands.
+type waiting struct {
+	number uint64
+	place
 }
 
 // description is what a call's own records say of it.
 type description struct {
 	header   call.Header
 	manifest *call.Manifest
-}
-
-// waiting is an entry that headquarters has not receipted.
-type waiting struct {
-	number uint64
-	place
 }
 
 // table is everything live in the ring. It says nothing that does not follow from the records.
@@ -86,62 +81,105 @@ type table struct {
 	accepted uint64 // all entries up to here are receipted
 	taken    uint64 // the same, with receipts whose notes are not synced yet
 
+	losing map[uint64]bool // entries found damaged, whose notes are not synced yet
+
 	bytes     int64 // of live calls that headquarters does not have
+	held      int64 // of calls on hold
 	described int   // calls whose description is kept
 }
 
 // maxDescribed bounds the descriptions kept, so that memory stays flat with any number of calls.
 const maxDescribed = 2000
 
-func newTable() *table { return &table{calls: make(map[call.ID]*stored)} }
+func newTable() *table {
+	return &table{calls: make(map[call.ID]*stored), losing: make(map[uint64]bool)}
+}
 
-// addRun adds a call's run of records, which must join what is there.
-func (t *table) addRun(s *segment, row callRow) {
-	c := t.calls[row.call]
+// call gives a live call, made where there is none.
+func (t *table) call(id call.ID) *stored {
+	c := t.calls[id]
 	if c == nil {
-		c = &stored{id: row.call}
-		t.calls[row.call] = c
+		c = &stored{id: id}
+		t.calls[id] = c
 		t.order = append(t.order, c)
 	}
-	if n := len(c.parts); n > 0 && c.parts[n-1].seg == s {
-		p := &c.parts[n-1]
-		p.count += row.count
-		p.bytes += row.bytes
-		p.firstOffset, p.lastOffset = min(p.firstOffset, row.firstOffset), max(p.lastOffset, row.lastOffset)
-	} else {
-		c.parts = append(c.parts, part{seg: s, callRow: row})
-		s.calls++
+	return c
+}
+
+// addRun adds a call's run of records: new ones, or copies of some that stand elsewhere, whose place they take. It says
+// whether the run fits.
+func (t *table) addRun(s *segment, row callRow) bool {
+	c := t.call(row.call)
+	fits := false
+	t.change(c, func() { fits = c.insert(part{seg: s, callRow: row}) })
+	return fits
+}
+
+// change keeps the sums right while something changes a call.
+func (t *table) change(c *stored, f func()) {
+	sum := func(sign int64) {
+		if c.waits() {
+			t.bytes += sign * c.size()
+		}
+		if c.onHold() && !c.gone {
+			t.held += sign * c.size()
+		}
 	}
-	c.next = row.first + row.count
-	c.ended = row.ended
-	c.size += int64(row.bytes)
-	t.bytes += int64(row.bytes)
+	sum(-1)
+	f()
+	sum(1)
 }
 
 // addEntry notes where an entry stands: a new one, or one that was carried forward.
 func (t *table) addEntry(number uint64, at place, manifestOf *call.ID) {
 	if manifestOf != nil {
 		if c := t.calls[*manifestOf]; c != nil {
-			if c.manifest.seg != nil {
-				c.manifest.seg.small--
-			}
-			c.manifest = at
+			c.manifest.count(-1)
+			c.manifest = waiting{number, at}
 			t.forget(c)
-			at.seg.small++
+			at.count(1)
 		}
 	}
 	t.last = max(t.last, number)
 	if number <= t.accepted {
 		return
 	}
-	at.seg.small++
+	at.count(1)
 	i := sort.Search(len(t.entries), func(i int) bool { return t.entries[i].number >= number })
 	if i < len(t.entries) && t.entries[i].number == number {
-		t.entries[i].seg.small--
+		t.entries[i].count(-1)
 		t.entries[i].place = at
 		return
 	}
 	t.entries = slices.Insert(t.entries, i, waiting{number: number, place: at})
+}
+
+// lose forgets where an entry stands that was found damaged.
+func (t *table) lose(number uint64, s *segment) {
+	delete(t.losing, number)
+	t.entries = slices.DeleteFunc(t.entries, func(w waiting) bool {
+		if w.number != number || w.seg != s {
+			return false
+		}
+		w.count(-1)
+		return true
+	})
+	for _, c := range t.calls {
+		if c.manifest.number == number && c.manifest.seg == s {
+			c.manifest.count(-1)
+			c.manifest = waiting{}
+			t.forget(c)
+		}
+	}
+}
+
+// needed says whether an entry still matters where it stands.
+func (t *table) needed(row smallRow, at place) bool {
+	if c := t.calls[row.call]; c != nil && c.manifest.place == at {
+		return true
+	}
+	i := sort.Search(len(t.entries), func(i int) bool { return t.entries[i].number >= row.number })
+	return i < len(t.entries) && t.entries[i].place == at
 }
 
 // unreceipted are the entries that headquarters does not have.
@@ -156,7 +194,7 @@ func (t *table) accept(last uint64) {
 	t.taken = max(t.taken, last)
 	n := 0
 	for n < len(t.entries) && t.entries[n].number <= t.accepted {
-		t.entries[n].seg.small--
+		t.entries[n].count(-1)
 		n++
 	}
 	t.entries = slices.Delete(t.entries, 0, n)
@@ -168,17 +206,13 @@ func (t *table) release(id call.ID) {
 	if c == nil {
 		return
 	}
+	t.change(c, func() { c.gone = true })
+	c.manifest.count(-1)
+	c.noted.count(-1)
 	for _, p := range c.parts {
-		p.seg.calls--
-	}
-	if c.manifest.seg != nil {
-		c.manifest.seg.small--
-	}
-	if !c.receipt && !c.givenUp {
-		t.bytes -= c.size
+		p.count1(-1)
 	}
 	t.forget(c)
-	c.gone = true
 	delete(t.calls, id)
 	if t.gone++; t.gone > 16 && t.gone > len(t.order)/2 {
 		t.order = slices.DeleteFunc(t.order, func(c *stored) bool { return c.gone })
@@ -186,27 +220,29 @@ func (t *table) release(id call.ID) {
 	}
 }
 
-// applyNote does what a note says of calls and entries.
-func (t *table) applyNote(n note, s *segment) {
-	switch n.Op {
-	case opReceipt, opGivenUp:
-		for _, r := range n.Where {
-			if r != s.ref() && !slices.Contains(s.refs, r) {
-				s.refs = append(s.refs, r)
-			}
+// remember takes over what a note of the call's state says, which stands there, and gives the holes that are new.
+func (t *table) remember(c *stored, n note, at place) (holes []call.Hole) {
+	c.noted.count(-1)
+	c.noted = at
+	at.count(1)
+	for _, h := range n.Holes {
+		if c.punch(h) {
+			holes = append(holes, h)
 		}
-		t.release(*n.Call)
-	case opAccept:
-		t.accept(n.Last)
-	case opPark, opRequeue:
-		if c := t.calls[*n.Call]; c != nil {
-			// The note must stay as long as the call does.
-			if first := c.parts[0].seg.ref(); first != s.ref() && !slices.Contains(s.refs, first) {
-				s.refs = append(s.refs, first)
-			}
-		}
-	case opState, opCarried:
 	}
+	if len(holes) > 0 {
+		t.forget(c)
+	}
+	return holes
+}
+
+// setState replaces what is to be remembered of a call.
+func (t *table) setState(c *stored, s callState) {
+	t.change(c, func() {
+		if c.callState = nil; !s.isZero() {
+			c.callState = &s
+		}
+	})
 }
 
 // overhead is what a segment holds besides records: its head, the rounding of the directory and of the last group, and
@@ -229,13 +265,4 @@ func (t *table) forget(c *stored) {
 		c.said = nil
 		t.described--
 	}
-}
-
-// where lists the segments that a call's records stand in.
-func (c *stored) where() []segmentRef {
-	refs := make([]segmentRef, 0, len(c.parts))
-	for _, p := range c.parts {
-		refs = append(refs, p.seg.ref())
-	}
-	return refs
 }

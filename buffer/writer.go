@@ -1,7 +1,9 @@
 package buffer
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/linekeeper/linekeeper/call"
 )
@@ -13,9 +15,10 @@ type openSegment struct {
 	pos  uint32 // the next page to write
 	dir  directory
 
-	head  bool // its first page is still to be written
-	state bool // and the note of the ledger's state
-	moved bool // after a failed sync: this group already stands on fresh pages
+	group uint32 // the page at which what is written next was first tried
+	head  bool   // its first page is still to be written
+	state bool   // and the note of the ledger's state
+	moved bool   // after a failed sync: this group already stands on fresh pages
 }
 
 // writer puts what is queued into the open segment. Ring.writing is held in all that it does.
@@ -24,6 +27,9 @@ type writer struct {
 	open  *openSegment
 	buf   []byte
 	ended map[call.ID]struct{} // released since the index was last told
+	holes []Holed              // of calls whose manifest does not know of them, not told yet
+
+	emptying *emptying // nil: no segment is
 }
 
 // drain writes the queue.
@@ -60,6 +66,7 @@ func (w *writer) writeGroup(items []*item) (int, error) {
 	if o.state {
 		group = append([]*item{w.stateNote()}, items...)
 	}
+	w.refresh(items)
 	offsets := w.lay(o, group)
 	if len(offsets) == 0 {
 		w.closeSegment()
@@ -77,22 +84,47 @@ func (w *writer) writeGroup(items []*item) (int, error) {
 	return n, nil
 }
 
+// refresh brings up to date what releases say of where the records stand: some may have been carried on since they were
+// appended.
+func (w *writer) refresh(items []*item) {
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	for _, it := range items {
+		if it.note == nil || !it.note.Op.releases() {
+			continue
+		}
+		if c := w.r.table.calls[*it.note.Call]; c != nil {
+			it.note.Where = w.r.space.standing(c.where())
+			it.encode()
+		}
+	}
+}
+
 // lay encodes the items that fit into w.buf, as they will stand from o.pos, and gives their offsets.
 func (w *writer) lay(o *openSegment, items []*item) []uint32 {
 	w.buf = w.buf[:0]
+	if !o.moved {
+		o.group = o.pos / pageSize
+	}
 	var offsets []uint32
-	calls, small, refs := len(o.dir.calls), len(o.dir.small), len(o.dir.refs)
-	seen := make(map[call.ID]bool)
+	calls, small, refs := len(o.dir.calls), len(o.dir.small), len(o.seg.refs)
+	type mark struct {
+		id   call.ID
+		next uint32
+	}
+	ends := make(map[mark]bool) // of the runs that this group begins or goes on
 	for _, it := range items {
 		if it.Kind.InFile() {
-			if !seen[it.Call] && !o.dir.has(it.Call) {
+			here := mark{it.Call, it.Number}
+			if !ends[here] && o.dir.row(it.Call, it.Number) == nil {
 				calls++
 			}
-			seen[it.Call] = true
+			delete(ends, here)
+			ends[mark{it.Call, it.Number + 1}] = true
 		} else {
 			small++
 			if it.note != nil {
-				refs += max(1, len(it.note.Where))
+				refs += len(it.note.Where)
 			}
 		}
 		at := int(o.pos) + len(w.buf)
@@ -102,7 +134,7 @@ func (w *writer) lay(o *openSegment, items []*item) []uint32 {
 		offsets = append(offsets, uint32(at))
 		w.buf = appendFrame(w.buf, w.r.disk.epoch, frame{
 			kind: it.Kind, call: it.Call, number: it.Number, generation: o.seg.generation, offset: uint32(at),
-			group: o.pos / pageSize, data: it.Data,
+			group: o.group, at: uint32(it.at), data: it.Data,
 		})
 	}
 	w.buf = append(w.buf, make([]byte, align(len(w.buf), pageSize)-len(w.buf))...)
@@ -153,26 +185,18 @@ func (w *writer) commit(o *openSegment, items []*item, offsets []uint32) {
 		switch {
 		case it.note != nil:
 			o.dir.small = append(o.dir.small, it.note.row(at, len(it.Data)))
-			w.r.table.applyNote(*it.note, o.seg)
-			switch {
-			case it.note.Op.releases():
-				w.ended[*it.note.Call] = struct{}{}
-			case it.note.Op == opCarried:
-				w.r.space.carriedAll(*it.note)
-			}
+			w.commitNote(*it.note, here)
 		case it.entry != nil:
 			row := entryRow(it.entry, at, len(it.Data))
 			o.dir.small = append(o.dir.small, row)
-			w.r.table.addEntry(it.entry.Number, here, row.manifestOf())
-			if it.entry.Number == w.r.table.last {
-				w.r.table.lastJWS = it.Data
-			}
+			w.commitEntry(it, row, here)
 		default:
-			ended := it.Kind == call.KindEnd
-			o.dir.addCall(it.Call, it.Number, at, len(it.Data), ended)
-			w.r.table.addRun(o.seg, callRow{
-				call: it.Call, first: it.Number, count: 1, bytes: uint64(len(it.Data)), firstOffset: at, lastOffset: at, ended: ended,
-			})
+			row := callRow{
+				call: it.Call, first: it.Number, count: 1, at: it.at, bytes: int64(len(it.Data)), firstOffset: at, lastOffset: at,
+				ended: it.Kind == call.KindEnd,
+			}
+			o.dir.addCall(row)
+			w.r.table.addRun(o.seg, row)
 		}
 		w.r.queue.done(it)
 	}
@@ -183,10 +207,83 @@ func (w *writer) commit(o *openSegment, items []*item, offsets []uint32) {
 	w.r.status.LastSync = w.r.opts.Now()
 }
 
+func (w *writer) commitNote(n note, here place) {
+	t := w.r.table
+	if n.Op.outlives() {
+		here.seg.refer(n.Where)
+	}
+	switch {
+	case n.Op.releases():
+		t.release(*n.Call)
+		w.ended[*n.Call] = struct{}{}
+	case n.Op == opAccept:
+		t.accept(n.Last)
+	case n.Op == opCall:
+		if c := t.calls[*n.Call]; c != nil && len(t.remember(c, n, here)) > 0 && c.unamended() {
+			w.tell(c)
+		}
+	case n.Op == opLost:
+		for _, ref := range n.Where {
+			if s := w.r.space.lookup(ref); s != nil {
+				t.lose(n.Last, s)
+			}
+		}
+	case n.Op == opCarried:
+		w.r.space.carriedAll(n)
+	}
+}
+
+func (w *writer) commitEntry(it *item, row smallRow, here place) {
+	e, t := it.entry, w.r.table
+	t.addEntry(e.Number, here, row.manifestOf())
+	if e.Number == t.last {
+		t.lastJWS = it.Data
+	}
+	if e.Call == nil || it.carried {
+		return
+	}
+	c := t.calls[*e.Call]
+	if c == nil || len(c.state().Holes) == 0 {
+		return
+	}
+	state := c.state()
+	switch {
+	case e.Type == call.EntryAmendment && e.Amendment != nil && slices.Equal(e.Amendment.Holes, state.Holes):
+		state.SHA256, state.Chain, state.Was = e.Amendment.SHA256, e.Amendment.Chain, e.Amendment.Was
+	case e.Type == call.EntryEnd && e.Manifest != nil && c.reread:
+		state.SHA256, state.Chain = e.Manifest.SHA256, e.Manifest.Chain
+	case e.Type == call.EntryEnd: // made of what was appended
+		w.tell(c)
+		return
+	default:
+		return
+	}
+	t.setState(c, state)
+	w.r.queue.put(noteItem(note{Op: opCall, Call: &c.id, callState: state}))
+}
+
+// tell has the caller told that a call is damaged.
+func (w *writer) tell(c *stored) {
+	w.holes = append(w.holes, Holed{Call: c.id, Holes: slices.Clone(c.state().Holes)})
+}
+
+// tellHoles tells the caller of damaged calls, and says whether there was one.
+func (w *writer) tellHoles() bool {
+	holes := w.holes
+	w.holes = nil
+	for _, h := range holes {
+		w.r.opts.Damaged(h.Call, h.Holes)
+	}
+	return len(holes) > 0
+}
+
 func entryRow(e *call.Entry, offset uint32, length int) smallRow {
 	row := smallRow{kind: call.KindEntry, offset: offset, length: uint32(length), number: e.Number}
 	if e.Type == call.EntryEnd && e.Call != nil {
 		row.call = *e.Call
+	}
+	if e.Type == call.EntryLost {
+		row.op = opLost
 	}
 	return row
 }
@@ -222,25 +319,30 @@ func (w *writer) stateNote() *item {
 // closeSegment writes the directory. If that fails, the segment stays without and is scanned when the ring is opened.
 func (w *writer) closeSegment() {
 	o := w.open
-	pages := o.dir.pages(w.r.disk.epoch, o.seg.number, o.seg.generation, o.seg.end)
-	_, err := o.file.WriteAt(pages, w.r.disk.size-int64(len(pages)))
-	if err == nil {
-		err = o.file.Sync()
-	}
-	if err != nil {
-		w.r.log.Warn("a segment is closed without its directory", "segment", o.seg.number, "error", err)
-	}
-	if cerr := o.file.Close(); cerr != nil && err == nil {
-		w.r.log.Warn("close segment", "segment", o.seg.number, "error", cerr)
+	if err := o.file.Close(); err != nil {
+		w.r.log.Warn("close segment", "segment", o.seg.number, "error", err)
 	}
 	w.r.mu.Lock()
 	w.open = nil
 	w.r.space.spare = 0
 	w.r.space.closed = append(w.r.space.closed, o.seg)
 	w.r.mu.Unlock()
-	if err == nil {
-		w.tellIndex(o.seg, &o.dir)
+	w.writeDirectory(o.seg, &o.dir)
+}
+
+// writeDirectory writes a segment's directory at its end, if it can.
+func (w *writer) writeDirectory(s *segment, d *directory) {
+	pages := d.pages(w.r.disk.epoch, s.number, s.generation, s.end)
+	at := w.r.disk.size - int64(len(pages))
+	err := errors.New("no room for it")
+	if at >= int64(s.end) && !s.broken && s.headless == nil {
+		err = w.r.disk.writeAt(s.number, pages, at)
 	}
+	if err != nil {
+		w.r.log.Warn("a segment is closed without its directory", "segment", s.number, "error", err)
+		return
+	}
+	w.tellIndex(s, d)
 }
 
 // openNext begins the next segment: one never used, while there are any, else the free one that was written longest
