@@ -46,9 +46,11 @@ func openDevice(cfg config, id identity, clock recorder.Clock, observer recorder
 		GiveUp: func(c call.Stored) error {
 			return d.recorder.Bury(c.Header.Call, c.Header.Line, call.EndedRingFull)
 		},
-		Header: seal.ParseHeader,
-		Entry:  ledger.Parse,
-		Log:    log,
+		Damaged: func(id call.ID, holes []call.Hole) { d.amend(buffer.Holed{Call: id, Holes: holes}, log) },
+		Hole:    seal.Hole,
+		Header:  seal.ParseHeader,
+		Entry:   ledger.Parse,
+		Log:     log,
 	})
 	if err != nil {
 		return nil, err
@@ -94,6 +96,9 @@ func (d *device) begin(state buffer.State, found buffer.Recovered, log *slog.Log
 	if err := d.recorder.CloseInterrupted(calls, d.ring.ReadCall, resumeFile); err != nil {
 		log.Error("a call of the last run cannot be closed", "error", err)
 	}
+	for _, h := range found.Holed {
+		d.amend(h, log)
+	}
 	if err := d.ring.Sync(); err != nil {
 		return err
 	}
@@ -105,6 +110,26 @@ func (d *device) begin(state buffer.State, found buffer.Recovered, log *slog.Log
 		d.lines = append(d.lines, l)
 	}
 	return nil
+}
+
+// amend signs what a call's file is after records of it were found damaged. Until that succeeds, which is tried again at the
+// next start, the ring keeps the call from being sent.
+func (d *device) amend(h buffer.Holed, log *slog.Logger) {
+	err := buffer.ErrUnknownCall
+	found := d.ring.EachCall(func(c call.Stored) bool {
+		if c.Header.Call != h.Call {
+			return true
+		}
+		if err = nil; c.Manifest != nil {
+			err = d.recorder.Amend(c, h.Holes, d.ring.ReadCall, resumeFile)
+		}
+		return false
+	})
+	if err = errors.Join(err, found); err != nil {
+		log.Error("a call that was damaged on the card is not amended", "call", h.Call, "error", err)
+		return
+	}
+	log.Error("records of a call were damaged on the card: it is sent with holes in their place", "call", h.Call, "holes", len(h.Holes))
 }
 
 // runs joins numbers, which are in order, to runs without a hole.

@@ -104,6 +104,11 @@ func recordOn(t *testing.T, dir, codec string, key seal.Key, sealed bool) map[st
 	}
 	for at := int64(0); at < 25*8000; at += 800 {
 		line.Heard(pcm.Period{Format: c.Format, Position: at, Samples: hum(at, 800)})
+		if at%8000 == 0 {
+			if err := d.ring.Sync(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	if err := errors.Join(d.recorder.Stop(), d.ring.Sync()); err != nil {
 		t.Fatal(err)
