@@ -100,6 +100,9 @@ func printCalls(w io.Writer, calls []callReport) {
 	defer t.Flush()
 	fmt.Fprintln(t, "CALL\tLINE\tBEGAN\tLENGTH\tSIZE\tSTATE\tENDED BY")
 	for _, c := range calls {
+		if c.Hold != "" {
+			c.State += ", on hold: " + c.Hold
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Call, c.Line, c.Began.Local().Format(time.DateTime),
 			c.Duration.Round(time.Second/10), bytesText(c.Size), c.State, c.Ended)
 	}

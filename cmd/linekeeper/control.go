@@ -21,11 +21,12 @@ import (
 )
 
 // The control socket answers HTTP on a Unix socket: what the running recorder tells `linekeeper status`, `calls`,
-// `meter` and `pause`. Only its user and root may open it.
+// `meter`, `pause` and `hold`. Only its user and root may open it.
 const (
 	controlStatus = "/status" // statusReport
 	controlCalls  = "/calls"  // []callReport
 	controlPause  = "/pause"  // POST a pauseRequest, answered with a pauseAnswer
+	controlHold   = "/hold"   // POST a holdRequest, answered with a holdAnswer
 )
 
 // statusReport is all that `linekeeper status` shows.
@@ -54,7 +55,8 @@ type callReport struct {
 	Began    time.Time     `json:"began"`
 	Duration time.Duration `json:"duration_ns,omitempty"`
 	Size     int64         `json:"size"`
-	State    string        `json:"state"` // recording, waiting, delivered, parked: why
+	State    string        `json:"state"`          // recording, waiting, delivered, parked: why
+	Hold     string        `json:"hold,omitempty"` // why it is on hold
 	Ended    call.Reason   `json:"ended,omitempty"`
 }
 

@@ -127,6 +127,10 @@ func (k *keeper) conditions(ring buffer.Status) (c call.Conditions, reasons []st
 		c.Fault = true
 		because("the ring is full and nothing in it may be given up: headquarters must receive first")
 	}
+	if ring.HoldsExceeded {
+		c.Alarm = true
+		because("calls on hold take %s of the ring, more than a quarter: fetch them from headquarters, and let some go with `linekeeper hold --off`", bytesText(ring.HeldBytes))
+	}
 	if ring.Err != "" {
 		c.Fault = true
 		because("the card cannot be written: %s", ring.Err)
@@ -188,6 +192,7 @@ func (k *keeper) control() http.Handler {
 	mux.Handle("GET "+controlStatus, answerJSON(k.statusReport))
 	mux.Handle("GET "+controlCalls, answerJSON(k.callReports))
 	mux.HandleFunc("POST "+controlPause, k.answerPause)
+	mux.HandleFunc("POST "+controlHold, k.answerHold)
 	return mux
 }
 
@@ -216,7 +221,7 @@ func (k *keeper) callReports() ([]callReport, error) {
 	calls, err := k.ring.Calls()
 	reports := []callReport{}
 	for _, c := range calls {
-		r := callReport{Call: c.Header.Call, Line: c.Header.Line, Began: c.Header.Anchor.Wall, Size: c.Size, State: "recording"}
+		r := callReport{Call: c.Header.Call, Line: c.Header.Line, Began: c.Header.Anchor.Wall, Size: c.Size, State: "recording", Hold: c.Hold}
 		if c.Manifest != nil {
 			r.Duration = time.Duration(c.Manifest.Duration * float64(time.Second))
 			r.Ended = c.Manifest.Ended

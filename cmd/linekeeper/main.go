@@ -32,7 +32,7 @@ Exit codes: 0 well, 1 failed, 2 wrong usage or configuration.`,
 	var o options
 	o.AddConfig(root, defaultConfig)
 	root.AddCommand(runCommand(&o), statusCommand(&o), inputsCommand(&o), meterCommand(&o), callsCommand(&o),
-		replayCommand(&o), pauseCommand(&o), command.CheckConfig("linekeeper run", describe))
+		replayCommand(&o), pauseCommand(&o), holdCommand(&o), command.CheckConfig("linekeeper run", describe))
 	return root
 }
 
