@@ -30,6 +30,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/linekeeper/linekeeper/call"
 )
@@ -104,9 +105,9 @@ type NoKeyError struct {
 
 func (e *NoKeyError) Error() string {
 	if len(e.Tried) == 0 {
-		return fmt.Sprintf("call %s is sealed and no key was given: give the secret key (AGE-SECRET-KEY-1...) of one of its %d recipients",
+		return fmt.Sprintf("call %s is sealed (recipients: %d) and no key was given: give the secret key (AGE-SECRET-KEY-1...) of one of them",
 			e.Call, e.Recipients)
 	}
-	return fmt.Sprintf("call %s opens with none of the %d keys given, those of %v: it is sealed to %d other recipients; give the key that was headquarters' when it was recorded",
-		e.Call, len(e.Tried), e.Tried, e.Recipients)
+	return fmt.Sprintf("call %s is sealed to others (recipients: %d) and opens with none of the keys given, those of %s: give the key that was headquarters' when it was recorded",
+		e.Call, e.Recipients, strings.Join(e.Tried, ", "))
 }

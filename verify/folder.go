@@ -260,6 +260,9 @@ func (f *folder) addCall(path string) (*callFile, error) {
 	if err := file.Close(); err != nil {
 		return nil, err
 	}
+	if _, err := call.ParseDeviceID(string(h.Device)); err != nil {
+		h.Device = "" // anybody's word; what is shown to a person must not be
+	}
 	named, notAName := call.ParseID(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
 	c := &callFile{path: path, listed: Listed{Call: h.Call, Ledger: Ledger{h.Device, h.Epoch}, Number: h.Number}}
 	at := Finding{Colour: Red, File: path, Call: &c.listed.Call}

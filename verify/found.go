@@ -131,7 +131,7 @@ func (r *Report) remarks(f found, m *call.Manifest, at Finding) {
 			frames += g.Frames
 		}
 		at.Code = CodeGap
-		at.Text = fmt.Sprintf("%.1f s of the call were not recorded, at %d places, first at %.1f s (%s)",
+		at.Text = fmt.Sprintf("%.1f s of the call were not recorded, at %d places, first at %.1f s (%q)",
 			seconds(frames, rate), len(gaps), seconds(gaps[0].Position, rate), gaps[0].Cause)
 		r.add(at)
 	}

@@ -118,10 +118,10 @@ func (w *ledgerWalk) entry(ctx context.Context, e call.Entry) error {
 	case call.EntryEnd:
 		return w.end(ctx, e, at)
 	case call.EntryGap:
-		at.Code, at.Text = CodeGap, fmt.Sprintf("audio of line %q was lost outside a call (%s)", e.Line, e.Gap.Cause)
+		at.Code, at.Text = CodeGap, fmt.Sprintf("audio of line %q was lost outside a call (%q)", e.Line, e.Gap.Cause)
 		w.report.add(at)
 	case call.EntryTombstone:
-		at.Code, at.Text = CodeTombstone, fmt.Sprintf("the call was given up before it was delivered (%s)", e.Reason)
+		at.Code, at.Text = CodeTombstone, fmt.Sprintf("the call was given up before it was delivered (%q)", e.Reason)
 		w.report.add(at)
 		w.givenUp(*e.Call)
 	case call.EntryRefusal:

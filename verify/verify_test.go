@@ -26,7 +26,7 @@ func TestWholeDayIsGreen(t *testing.T) {
 }
 
 // hole puts a hole in the place of a record of a file.
-func hole(t *testing.T, file []byte, record uint32) (whole []byte, h call.Hole) {
+func hole(t testing.TB, file []byte, record uint32) (whole []byte, h call.Hole) {
 	t.Helper()
 	in := seal.NewReader(bytes.NewReader(file))
 	start := int64(0)
@@ -43,7 +43,7 @@ func hole(t *testing.T, file []byte, record uint32) (whole []byte, h call.Hole) 
 }
 
 // damage puts a hole into call n's file and amends its manifest, as recovery does.
-func (d *day) damage(t *testing.T, n int, record uint32) {
+func (d *day) damage(t testing.TB, n int, record uint32) {
 	id := d.calls[n]
 	before := d.manifest(d.files[name(id)], call.End{})
 	file, h := hole(t, d.files[name(id)], record)
