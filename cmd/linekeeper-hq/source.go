@@ -4,9 +4,14 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"iter"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/cmd/internal/proof"
 	"github.com/linekeeper/linekeeper/hq"
 	"github.com/linekeeper/linekeeper/hq/blob"
 	"github.com/linekeeper/linekeeper/hq/library"
@@ -18,6 +23,33 @@ import (
 type source struct {
 	library *library.Library
 	files   *blob.Store
+}
+
+// headquarters is what verify has of the library; it is opened only when it is asked for.
+func (o *options) headquarters() proof.Headquarters {
+	return proof.Headquarters{
+		Library: func(context.Context) (verify.Source, func() error, error) {
+			c, err := loadConfig(o.Config)
+			if err != nil {
+				return nil, nil, err
+			}
+			if _, err := os.Stat(c.libraryFile()); err != nil {
+				return nil, nil, fmt.Errorf("open the library: %w: name headquarters' settings with --config, or the files to verify", err)
+			}
+			lib, err := library.Open(c.libraryFile(), time.Now)
+			if err != nil {
+				return nil, nil, err
+			}
+			return source{lib, blob.Look(filepath.Join(c.Data, "calls"))}, lib.Close, nil
+		},
+		Authority: func() ([]byte, error) {
+			ca, err := o.authority()
+			if err != nil {
+				return nil, err
+			}
+			return ca.CertificatePEM(), nil
+		},
+	}
 }
 
 // Ledgers implements verify.Source.

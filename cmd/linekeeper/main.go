@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/linekeeper/linekeeper/cmd/internal/command"
+	"github.com/linekeeper/linekeeper/cmd/internal/proof"
 )
 
 // version is set by the Makefile.
@@ -26,12 +27,12 @@ func newRoot() *cobra.Command {
 		Long: `linekeeper records the calls of telephone lines, keeps them in a ring on the card, and delivers
 each of them to headquarters over HTTPS or MQTT whenever the link is there.
 
-Exit codes: 0 well, 1 failed, 2 wrong usage or configuration.`,
+Exit codes: 0 well, 1 failed, 2 wrong usage or configuration; of verify: 3 amber, 4 red.`,
 		Version: version,
 	}
 	var o options
 	o.AddConfig(root, defaultConfig)
-	root.AddCommand(runCommand(&o), statusCommand(&o), inputsCommand(&o), meterCommand(&o), callsCommand(&o),
+	root.AddCommand(proof.VerifyCommand(proof.Headquarters{}), proof.OpenCommand(), runCommand(&o), statusCommand(&o), inputsCommand(&o), meterCommand(&o), callsCommand(&o),
 		replayCommand(&o), pauseCommand(&o), holdCommand(&o), command.CheckConfig("linekeeper run", describe))
 	return root
 }

@@ -33,7 +33,8 @@ func Main(root *cobra.Command) int {
 	return Execute(ctx, root, os.Args[1:])
 }
 
-// Execute runs one command line. An error is one line (or one for each mistake) on standard error.
+// Execute runs one command line. An error is one line (or one for each mistake) on standard error; one that has an ExitCode
+// of its own is a verdict, which has been printed.
 func Execute(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.AddCommand(manual.Command())
@@ -49,6 +50,10 @@ func Execute(ctx context.Context, root *cobra.Command, args []string) int {
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return ExitWell
+	}
+	var verdict interface{ ExitCode() int } // no failure: what it says has been printed
+	if errors.As(err, &verdict) {
+		return verdict.ExitCode()
 	}
 	fmt.Fprintf(root.ErrOrStderr(), "%s: %v\n", root.Name(), err)
 	var wrong *settings.Error
