@@ -94,7 +94,7 @@ func TestCarryingIsBounded(t *testing.T) {
 		for m.makeRoom() {
 			noError(t, r.writer.drain())
 		}
-		const rest = 160 << 10 // a segment's head and directory, its small things, and rounding
+		const rest = 160 << 10                             // a segment's head and directory, its small things, and rounding
 		made := int64(len(c.names)-files) * o.SegmentBytes // segments, for the first time
 		if got := c.written - before - made; got > budget+rest || got < budget/2 {
 			t.Errorf("with a budget of %d, %d bytes were written", budget, got)

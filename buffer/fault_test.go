@@ -16,15 +16,15 @@ import (
 
 // model knows what a ring was given and what it has acknowledged, whatever happened to its card.
 type model struct {
-	t     *testing.T
-	card  *card
-	opts  Options
-	ring  *Ring
-	rng   *rand.Rand
-	calls []*modelCall
-	last  uint64            // entry appended last
-	jws   map[uint64][]byte // of each
-	copied int // segments that calls were carried out of
+	t      *testing.T
+	card   *card
+	opts   Options
+	ring   *Ring
+	rng    *rand.Rand
+	calls  []*modelCall
+	last   uint64            // entry appended last
+	jws    map[uint64][]byte // of each
+	copied int               // segments that calls were carried out of
 	// of entries: synced up to, receipted up to (perhaps), receipted up to (synced)
 	synced, accepting, accepted uint64
 	opened                      bool
