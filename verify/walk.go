@@ -130,7 +130,10 @@ func (w *walk) links() {
 // file looks for the begin entry of a call of which there is a file. Where it stands, the ledger has led to the file
 // already.
 func (w *walk) file(ctx context.Context, f Listed) error {
-	at := Finding{Device: f.Ledger.Device, Epoch: &f.Ledger.Epoch, Entry: f.Number, Call: &f.Call}
+	at := Finding{Call: &f.Call}
+	if f.Ledger.Device != "" { // its header could be read
+		at.Device, at.Epoch, at.Entry = f.Ledger.Device, &f.Ledger.Epoch, f.Number
+	}
 	known := w.ledgers[f.Ledger]
 	if known != nil && known.beginless[f.Call] > 0 {
 		return nil
