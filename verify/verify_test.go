@@ -309,7 +309,7 @@ var tamperings = map[string]struct {
 		verify.Amber, []string{"amber signer-unknown"}},
 	"all of it by a stranger": {func(t *testing.T, d *day) { // with a recorder of his own
 		his := *d.office
-		his.device = d.office.stranger
+		his.device, his.whole = d.office.stranger, nil
 		other := newDay(t, &his)
 		d.jws, d.files, d.ledger = other.jws, other.files, other.ledger
 		delete(d.files, "device.crt")
