@@ -229,6 +229,12 @@ var tamperings = map[string]struct {
 		d.add(call.Entry{Type: call.EntryBegin, Call: &id, Line: "1"})
 		d.add(call.Entry{Type: call.EntryRefusal, Call: &id, Line: "1"})
 	}, verify.Green, nil},
+	"refused, and there is a file": {func(t *testing.T, d *day) {
+		id := callID(30)
+		e := d.add(call.Entry{Type: call.EntryBegin, Call: &id, Line: "1"})
+		d.files[name(id)], _ = d.record(e, call.End{})
+		d.add(call.Entry{Type: call.EntryRefusal, Call: &id, Line: "1"})
+	}, verify.Amber, []string{"amber no-manifest entry 42 call 30 in lkc"}},
 	"amended": {func(t *testing.T, d *day) { d.damage(t, 9, 4) },
 		verify.Amber, []string{"amber hole entry 21 call 9 record 4 in lkc"}},
 	"amended twice": {func(t *testing.T, d *day) { d.damage(t, 9, 4); d.damage(t, 9, 3) },
