@@ -9,20 +9,22 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/linekeeper/linekeeper/call"
 )
 
 // model knows what a ring was given and what it has acknowledged, whatever happened to its card.
 type model struct {
-	t     *testing.T
-	card  *card
-	opts  Options
-	ring  *Ring
-	rng   *rand.Rand
-	calls []*modelCall
-	last  uint64            // entry appended last
-	jws   map[uint64][]byte // of each
+	t      *testing.T
+	card   *card
+	opts   Options
+	ring   *Ring
+	rng    *rand.Rand
+	calls  []*modelCall
+	last   uint64            // entry appended last
+	jws    map[uint64][]byte // of each
+	copied int               // segments that calls were carried out of
 	// of entries: synced up to, receipted up to (perhaps), receipted up to (synced)
 	synced, accepting, accepted uint64
 	opened                      bool
@@ -37,6 +39,11 @@ type modelCall struct {
 	accepted  bool // it is
 	lost      bool // with what was not synced
 	cut       bool // only its end may follow
+
+	hold   string          // why it is on hold, as appended
+	holds  map[string]bool // what the card may say of that: as synced, and all that was appended since
+	kept   bool            // a receipt was taken while it was on hold
+	keptOn bool            // that is synced
 }
 
 func (c *modelCall) file(records int) []byte { return bytes.Join(c.records[:records], nil) }
@@ -49,8 +56,8 @@ func newModel(t *testing.T, seed uint64, policy Policy) *model {
 	}
 	m.opts.GiveUp = func(s call.Stored) error {
 		c := m.find(s.Header.Call)
-		if c == nil || !c.ended {
-			m.t.Fatalf("a call in progress or unknown is given up: %v", s.Header.Call)
+		if c == nil || !c.ended || c.hold != "" {
+			m.t.Fatalf("a call in progress, on hold or unknown is given up: %v", s.Header.Call)
 		}
 		c.accepting = true
 		m.entry(call.Entry{Type: call.EntryTombstone, Call: &c.id})
@@ -73,6 +80,9 @@ func (m *model) open() bool {
 	m.opts.FS = m.card
 	for range 2 {
 		r, rec, err := Open(m.opts)
+		if m.card.off {
+			return false
+		}
 		if err == nil {
 			m.ring, m.opened = r, true
 			m.check(rec)
@@ -107,6 +117,8 @@ func (m *model) check(rec Recovered) {
 		switch {
 		case c.accepted && live:
 			m.t.Fatalf("call %d was released and is back", i)
+		case live && (!c.holds[s.Hold] || c.keptOn && !s.Receipt || s.Receipt && !c.kept):
+			m.t.Fatalf("call %d is on hold %q, receipted %v; it may be %v, %v", i, s.Hold, s.Receipt, c.holds, c.kept)
 		case !live && c.synced > 0 && !c.accepting:
 			m.t.Fatalf("call %d with %d records synced is lost", i, c.synced)
 		case live:
@@ -144,6 +156,8 @@ func (m *model) checkCall(i int, c *modelCall, s call.Stored, interrupted bool) 
 	if c.accepting && !c.accepted {
 		c.accepting = false // it waits for its receipt again
 	}
+	c.hold, c.kept, c.keptOn = s.Hold, s.Receipt, s.Receipt
+	c.holds = map[string]bool{s.Hold: true}
 }
 
 func (m *model) checkEntries() {
@@ -209,7 +223,7 @@ func (m *model) record(c *modelCall, kind call.Kind, data []byte) bool {
 }
 
 func (m *model) begin() {
-	c := &modelCall{id: call.NewID()}
+	c := &modelCall{id: call.NewID(), holds: map[string]bool{"": true}}
 	if m.entry(call.Entry{Type: call.EntryBegin, Call: &c.id}) &&
 		m.record(c, call.KindHeader, encode(m.t, call.Header{Call: c.id})) {
 		m.calls = append(m.calls, c)
@@ -233,6 +247,10 @@ func (m *model) sync() error {
 		if !c.lost {
 			c.synced = len(c.records)
 			c.accepted = c.accepting
+			c.keptOn, c.holds = c.kept, map[string]bool{c.hold: true}
+		}
+		if s := m.ring.table.calls[c.id]; s != nil {
+			m.copied = max(m.copied, len(s.stale))
 		}
 	}
 	m.synced, m.accepted = m.last, m.accepting
@@ -242,6 +260,7 @@ func (m *model) sync() error {
 // step does one thing that recorders and uplinks do.
 func (m *model) step() error {
 	var talking, waiting []*modelCall
+	held := 0
 	for _, c := range m.calls {
 		switch {
 		case c.lost || c.accepting:
@@ -252,32 +271,80 @@ func (m *model) step() error {
 		case c.synced == len(c.records):
 			waiting = append(waiting, c)
 		}
+		if c.hold != "" && !c.lost && !c.accepting {
+			held++
+		}
 	}
 	for _, c := range talking {
 		m.record(c, call.KindChunk, noise(200+m.rng.IntN(1500)))
 	}
-	switch n := m.rng.IntN(10); {
+	switch n := m.rng.IntN(12); {
 	case n < 3 && len(talking) < 3:
 		m.begin()
 	case n < 5 && len(talking) > 0:
 		m.end(talking[m.rng.IntN(len(talking))])
 	case n < 8 && len(waiting) > 4 || n == 8 && len(waiting) > 0:
-		c := waiting[m.rng.IntN(len(waiting))]
-		if m.rng.IntN(5) == 0 {
-			m.taken(m.ring.Park(c.id, "refused"))
-			return nil
-		}
-		r := call.Receipt{Call: &c.id, Size: int64(len(c.file(len(c.records))))}
-		c.accepting = m.taken(m.ring.Accept(r, "jws"))
+		m.receive(waiting[m.rng.IntN(len(waiting))])
 	case n == 9 && m.synced > m.accepting:
 		last := m.accepting + 1 + m.rng.Uint64N(m.synced-m.accepting)
 		r := call.Receipt{Epoch: m.ring.disk.epoch, First: m.accepting + 1, Last: last}
 		if m.taken(m.ring.Accept(r, "jws")) {
 			m.accepting = last
 		}
+	case n == 10 && len(waiting) > 0:
+		m.holdOrNot(waiting[m.rng.IntN(len(waiting))], held)
+	case n == 11 && len(waiting) > 0:
+		if err := m.read(waiting[m.rng.IntN(len(waiting))]); err != nil {
+			return err
+		}
 	}
 	if m.rng.IntN(3) == 0 {
 		return m.sync()
+	}
+	return nil
+}
+
+// receive takes a call's receipt, or its refusal.
+func (m *model) receive(c *modelCall) {
+	if m.rng.IntN(5) == 0 {
+		m.taken(m.ring.Park(c.id, "refused"))
+		return
+	}
+	r := call.Receipt{Call: &c.id, Size: int64(len(c.file(len(c.records))))}
+	if !m.taken(m.ring.Accept(r, "jws")) {
+		return
+	}
+	if c.hold != "" {
+		c.kept = true
+	} else {
+		c.accepting = true
+	}
+}
+
+// holdOrNot puts a call on hold, of which there may be some, or ends its hold.
+func (m *model) holdOrNot(c *modelCall, held int) {
+	switch {
+	case c.hold != "" && m.taken(m.ring.Unhold(c.id)):
+		c.hold, c.accepting = "", c.kept
+	case c.hold == "" && held < 3 && m.taken(m.ring.Hold(c.id, "court")):
+		c.hold = "court"
+	}
+	c.holds[c.hold] = true
+}
+
+// read compares a call, which may have been carried meanwhile.
+func (m *model) read(c *modelCall) error {
+	f, err := m.ring.ReadCall(c.id)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer func() { noError(m.t, f.Close()) }()
+	got, err := io.ReadAll(f)
+	switch {
+	case m.card.off:
+		return errPower
+	case err != nil || !bytes.Equal(got, c.file(len(c.records))):
+		m.t.Fatalf("a call reads as %d bytes, want %d: %v", len(got), len(c.file(len(c.records))), err)
 	}
 	return nil
 }
@@ -331,35 +398,74 @@ func (m *model) after() {
 	}
 }
 
-// TestEveryCutAndFault lets each call that changes the card fail, and be the one in which power goes. Ordinarily that is
-// each thirteenth call of one scenario; LINEKEEPER_FAULT_SEEDS=n takes every call of n scenarios.
-func TestEveryCutAndFault(t *testing.T) {
-	stride, seeds := 13, 1
-	if n, err := strconv.Atoi(os.Getenv("LINEKEEPER_FAULT_SEEDS")); err == nil {
-		stride, seeds = 1, n
+// faultPlan says which faults are tried: each Stride-th changing call of the card, in Seeds scenarios from Seed on, until
+// Time is over.
+type faultPlan struct {
+	Seed, Seeds, Stride int
+	Time                time.Duration
+}
+
+func planOfFaults(t *testing.T) faultPlan {
+	p := faultPlan{Seeds: 1, Stride: 41, Time: time.Hour}
+	for name, v := range map[string]*int{"SEED": &p.Seed, "SEEDS": &p.Seeds, "STRIDE": &p.Stride} {
+		if s := os.Getenv("LINEKEEPER_FAULT_" + name); s != "" {
+			n, err := strconv.Atoi(s)
+			noError(t, err)
+			*v = n
+		}
 	}
-	for seed := range uint64(seeds) {
+	if s := os.Getenv("LINEKEEPER_FAULT_TIME"); s != "" {
+		d, err := time.ParseDuration(s)
+		noError(t, err)
+		p.Time = d
+	}
+	return p
+}
+
+// TestEveryCutAndFault lets each call that changes the card fail; be the one in which power goes, or in which the program
+// is killed; and fail with power going soon after. Ordinarily that is each 41st call of one scenario for each policy. With
+// LINEKEEPER_FAULT_STRIDE=1 it is every call; LINEKEEPER_FAULT_SEED is the first scenario, LINEKEEPER_FAULT_SEEDS how many,
+// LINEKEEPER_FAULT_TIME when to stop. What was tried is printed at the end.
+func TestEveryCutAndFault(t *testing.T) {
+	p := planOfFaults(t)
+	until := time.Now().Add(p.Time)
+	tried, last := 0, "none"
+	for seed := uint64(p.Seed); seed < uint64(p.Seed+p.Seeds); seed++ {
 		for _, policy := range []Policy{StopWhenFull, OverwriteWhenFull} {
 			whole := newModel(t, seed, policy)
 			whole.run(modelSteps)
-			if whole.ring.space.generation < 12 {
-				t.Fatalf("the scenario is too short: the ring has come to generation %d only", whole.ring.space.generation)
+			if whole.ring.space.generation < 12 || whole.copied == 0 {
+				t.Fatalf("the scenario is too short: the ring has come to generation %d only, calls carried out of %d segments",
+					whole.ring.space.generation, whole.copied)
 			}
-			for n := 1; n <= whole.card.ops; n += stride {
-				for _, fault := range []string{"cut", "fail", "kill"} {
-					t.Run(fmt.Sprintf("%s/%s/%d/%d", policy, fault, seed, n), func(t *testing.T) {
-						m := newModel(t, seed, policy)
-						if m.card.cutAt = n; fault == "fail" {
-							m.card.cutAt, m.card.failAt = 0, n
-						}
-						m.run(modelSteps)
-						if fault == "kill" {
-							m.revive()
-						}
-						m.after()
-					})
+			for n := 1 + int(seed)%p.Stride; n <= whole.card.ops && time.Now().Before(until); n += p.Stride {
+				for _, fault := range []string{"cut", "fail", "kill", "fail and cut"} {
+					last = fmt.Sprintf("%s/%s/%d/%d", policy, fault, seed, n)
+					if t.Run(last, func(t *testing.T) { faulty(t, seed, policy, fault, n) }); t.Failed() {
+						t.Fatalf("after %d faults: LINEKEEPER_FAULT_SEED=%d go test -run 'EveryCut.*/%s' repeats it", tried, seed, last)
+					}
+					tried++
 				}
 			}
 		}
 	}
+	t.Logf("%d faults in %d scenarios, each %d. changing call of the card; the last was %s; the promises held", tried, 2*p.Seeds, p.Stride, last)
+}
+
+// faulty plays a scenario with a fault in it.
+func faulty(t *testing.T, seed uint64, policy Policy, fault string, n int) {
+	m := newModel(t, seed, policy)
+	switch fault {
+	case "fail":
+		m.card.failAt = n
+	case "fail and cut":
+		m.card.failAt, m.card.cutAt = n, n+1+n%5
+	default:
+		m.card.cutAt = n
+	}
+	m.run(modelSteps)
+	if fault == "kill" {
+		m.revive()
+	}
+	m.after()
 }

@@ -31,7 +31,9 @@ type card struct {
 	reads   int64
 	full    bool // no room for another file
 	lockErr error
-	hung    chan struct{} // syncs wait for it; nil: they do not
+
+	unreadable func(n *inode, from, to int64) bool // reads that fail; nil: none
+	hung       chan struct{}                       // syncs wait for it; nil: they do not
 }
 
 type inode struct {
@@ -112,6 +114,16 @@ func (c *card) cut() *card {
 		after.saved[name] = n
 	}
 	c.off = true
+	return after
+}
+
+// clone gives another card with the same on it.
+func (c *card) clone() *card {
+	after := newCard(1)
+	for name, n := range c.names {
+		after.names[name] = &inode{view: slices.Clone(n.disk), disk: slices.Clone(n.disk)}
+		after.saved[name] = after.names[name]
+	}
 	return after
 }
 
@@ -203,6 +215,9 @@ func (f *memFile) ReadAt(b []byte, off int64) (int, error) {
 	defer f.c.mu.Unlock()
 	if f.c.off {
 		return 0, errPower
+	}
+	if f.c.unreadable != nil && f.c.unreadable(f.n, off, off+int64(len(b))) {
+		return 0, errIO
 	}
 	if off >= int64(len(f.n.view)) {
 		return 0, io.EOF

@@ -299,6 +299,9 @@ func (r *Ring) Close() error {
 	if wasClosed {
 		return nil
 	}
+	if err == nil {
+		err = r.writer.sealGroup()
+	}
 	if r.writer.open != nil {
 		err = errors.Join(err, r.writer.open.file.Close())
 	}

@@ -15,10 +15,10 @@ const lowWater = reserveForAudio + 2
 const retryGrowth = 60
 
 // What one Sync carries forward is bounded, so that audio does not wait long behind it: an eighth of a segment, which at
-// one Sync a second is several times what eight lines record.
+// one Sync a second is several times what eight lines record; and a whole one while audio would else be refused.
 const (
 	copyShare = 8
-	minCopy   = 64 << 10
+	minCopy   = 16 << 10
 )
 
 // worth says whether emptying a segment wins at least a quarter of it.
@@ -29,6 +29,7 @@ func worth(live, size int64) bool { return live <= size*3/4 }
 type reclaimer struct {
 	r      *Ring
 	budget int64 // bytes that may still be carried
+	urgent bool  // the budget was raised
 }
 
 // emptying is the segment that is being emptied, and which records of calls are still to be looked at.
@@ -47,6 +48,10 @@ func (m *reclaimer) makeRoom() bool {
 	}
 	short := m.r.space.free <= reserveForAudio
 	m.r.mu.Unlock()
+	if short && !m.urgent {
+		m.urgent = true
+		m.budget += m.r.disk.size
+	}
 	switch {
 	case s != nil:
 		return m.carry(s)

@@ -119,14 +119,16 @@ func (w *window) bytes(at int64, n int) []byte {
 	return w.buf
 }
 
-// pages fills the buffer page by page, after reading it as a whole failed.
+// pages fills the buffer page by page of the card, after reading it as a whole failed.
 func (w *window) pages() {
-	for i := 0; i < len(w.buf); i += pageSize {
-		p := w.buf[i:min(i+pageSize, len(w.buf))]
+	for i := 0; i < len(w.buf); {
+		end := min(i+pageSize-int((w.base+int64(i))%pageSize), len(w.buf))
+		p := w.buf[i:end]
 		n, err := w.r.ReadAt(p, w.base+int64(i))
 		clear(p[n:])
 		if n < len(p) && !errors.Is(err, io.EOF) {
 			w.unreadable++
 		}
+		i = end
 	}
 }

@@ -14,12 +14,14 @@ import (
 func (l *loader) finish() error {
 	t := l.r.table
 	l.recall()
-	holes := make(map[call.ID][]call.Hole)
+	claims, holes := l.claims(), make(map[call.ID][]call.Hole)
 	for _, c := range t.order {
 		if !c.gone {
 			t.change(c, func() {
 				l.settle(c)
-				holes[c.id] = append(c.fill(), l.damagedTail(c)...)
+				if found := append(c.fill(), c.damagedTail(claims[c.id])...); len(found) > 0 {
+					holes[c.id] = found
+				}
 			})
 		}
 	}
@@ -127,20 +129,30 @@ func (c *stored) fill() (holes []call.Hole) {
 	return holes
 }
 
-// damagedTail puts holes behind the last record of a call, where the heads of damaged records that were synced still say
-// that they are its next.
-func (l *loader) damagedTail(c *stored) (holes []call.Hole) {
+// claims are the heads of damaged records that were surely synced, by call, in the order in which they were written.
+func (l *loader) claims() map[call.ID][]frame {
+	of := make(map[call.ID][]frame)
 	for _, sc := range l.scans {
 		for _, f := range sc.claims {
-			if f.call != c.id || c.ended || len(c.parts) == 0 || f.group >= sc.lastGroup || f.number != c.next() ||
-				int64(f.at) != c.size() || !f.kind.InFile() || f.length > maxData {
-				continue
+			if f.group < sc.lastGroup && f.kind.InFile() && f.length <= maxData {
+				of[f.call] = append(of[f.call], f)
 			}
-			h := call.Hole{Record: f.number, Records: 1, Offset: int64(f.at), Size: int64(f.length)}
-			if c.punch(h) {
-				holes = append(holes, h)
-				c.ended = f.kind == call.KindEnd
-			}
+		}
+	}
+	return of
+}
+
+// damagedTail puts holes behind the last record of a call, where the heads of damaged records still say that they are its
+// next.
+func (c *stored) damagedTail(claims []frame) (holes []call.Hole) {
+	for _, f := range claims {
+		if c.ended || len(c.parts) == 0 || f.number != c.next() || int64(f.at) != c.size() {
+			continue
+		}
+		h := call.Hole{Record: f.number, Records: 1, Offset: int64(f.at), Size: int64(f.length)}
+		if c.punch(h) {
+			holes = append(holes, h)
+			c.ended = f.kind == call.KindEnd
 		}
 	}
 	return holes
@@ -237,7 +249,7 @@ func (l *loader) ledger() error {
 			continue
 		}
 		t.accept(n.Upto)
-		if n.Last > t.last {
+		if n.Last >= t.last {
 			t.last, t.lastJWS = n.Last, n.JWS
 		}
 		break

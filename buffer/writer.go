@@ -309,6 +309,17 @@ func (w *writer) setSpare() {
 	}
 }
 
+// sealGroup writes a last group of nothing but the ledger's state, if anything was written: what stands before it surely
+// was synced, which when the ring is opened tells damage from what a cut has torn.
+func (w *writer) sealGroup() error {
+	if w.open == nil || w.r.status.LastSync.IsZero() {
+		return nil
+	}
+	w.open.state = true
+	_, err := w.writeGroup(nil)
+	return err
+}
+
 // stateNote repeats where the ledger stands, so that the release of its entries does not lose it.
 func (w *writer) stateNote() *item {
 	w.r.mu.Lock()

@@ -115,6 +115,7 @@ func TestDamaged(t *testing.T) {
 		"end, gap outside":    {body(6, `{"frames":8200,"gaps":[{"position":8200,"frames":1}],"records":7}`), "gap of 1"},
 		"end, gaps overlap":   {body(6, `{"frames":8200,"gaps":[{"position":5,"frames":3},{"position":7,"frames":3}],"records":7}`), "gap of 3"},
 		"end, negative":       {body(6, `{"frames":-1,"gaps":[],"records":7}`), "its head says"},
+		"hole of the header":  {hole(0, 1), "a hole in the place of the header"},
 		"hole of no records":  {after(hole(2, 3), set(2, 16, 0)), "hole of 0 records"},
 		"hole, far too many":  {after(hole(2, 3), set(2, 16, 0xff, 0xff, 0xff, 0xff)), "hole of 4294967295"},
 		"hole with a place":   {after(hole(2, 3), set(2, 8, 1)), "position in a record of kind 6"},
@@ -318,8 +319,8 @@ func TestHoleSizes(t *testing.T) {
 		size    int64
 		heads   int // of the records that it takes; 0: nothing has that size
 	}{
-		{0, 100, 0}, {1, 23, 0}, {1, 24, 1}, {1, 5000, 1}, {3, 71, 0}, {3, 72, 1}, {1, largest, 1}, {1, largest + 1, 0},
-		{2, largest + 1, 2}, {2, 2 * largest, 2}, {2, 2*largest - 1, 2}, {9, 2*largest + 50, 3}, {400, 7 * largest, 7},
+		{0, 100, 0}, {1, 23, 0}, {1, 24, 1}, {1, 5000, 1}, {3, 71, 0}, {3, 72, 1}, {1, largest, 1}, {1, largest + 1, 2},
+		{2, largest + 1, 2}, {2, 2 * largest, 2}, {2, 2*largest - 1, 2}, {9, 2*largest + 50, 3}, {1, 3*largest + 23, 4}, {400, 7 * largest, 7},
 		{50000, largest + 2000000, 3}, {70000, 2 * largest, 2},
 	} {
 		data := seal.Hole(5, c.records, c.size)
@@ -338,7 +339,7 @@ func TestHoleSizes(t *testing.T) {
 			}
 			first, rest = first+r.Frames, rest[length:]
 		}
-		if int64(len(data)) != c.size || first != 5+c.records || heads != c.heads {
+		if int64(len(data)) != c.size || first != 5+max(c.records, uint32(c.heads)) || heads != c.heads {
 			t.Errorf("%d records of %d bytes: %d bytes, up to record %d, in %d heads", c.records, c.size, len(data), first, heads)
 		}
 	}

@@ -227,6 +227,9 @@ func TestReaderUnlock(t *testing.T) {
 			if err != nil || h.Call != header.Call || h.Seal != e.seal {
 				t.Fatalf("%d records: %+v, %v", n, h, err)
 			}
+			if at := int64(len(join(e.records[:min(n, e.at(0))]))); in.Offset() != at {
+				t.Errorf("%d records: what is next begins at byte %d, want %d", n, in.Offset(), at)
+			}
 			for i := min(n, e.at(0)); i < n; i++ {
 				rec, err := in.Next()
 				if err != nil || rec.Number != uint32(i) || in.Offset() != int64(len(join(e.records[:i+1]))) {
@@ -250,6 +253,10 @@ func TestReaderUnlock(t *testing.T) {
 			t.Fatal(err)
 		}
 		file := append(bytes.Clone(e.records[0].Data), rec.Data...)
+		in := seal.NewReader(bytes.NewReader(file))
+		if _, _, err := in.Unlock(e.keys); err != nil || in.Offset() != int64(len(e.records[0].Data)) {
+			t.Errorf("a call of nothing: what is next begins at byte %d, %v", in.Offset(), err)
+		}
 		if got, err := readMedia(file, e.keys); err != nil || got != "" {
 			t.Errorf("a call of nothing: %q, %v", got, err)
 		}

@@ -43,8 +43,13 @@ func (r *Reader) Next() (Record, error) {
 	return r.last, nil
 }
 
-// Offset is where the last record given ends in the file.
-func (r *Reader) Offset() int64 { return r.offset }
+// Offset is where the last record given ends in the file, and the next one begins.
+func (r *Reader) Offset() int64 {
+	if r.again {
+		return r.start
+	}
+	return r.offset
+}
 
 // Unlock reads the header, with which the file begins, and the key record, and gives what opens the records that Next
 // goes on with. Of a call in clear that is an Opener which gives bodies as they are; of a sealed call without a key
@@ -96,7 +101,11 @@ func (r *Reader) next() (Record, error) {
 	if err != nil {
 		return Record{}, corrupt(r.offset, err)
 	}
-	if r.offset == 0 && rec.Kind != call.KindHeader {
+	switch {
+	case r.offset > 0 || rec.Kind == call.KindHeader:
+	case rec.Kind == call.KindHole:
+		return Record{}, &CorruptError{Offset: r.offset, Reason: "a hole in the place of the header, without which nothing opens"}
+	default:
 		return Record{}, &CorruptError{Offset: r.offset, Reason: "the first record is not a header"}
 	}
 	if whole := HeadSize + size; cap(r.raw) < whole {

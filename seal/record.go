@@ -115,7 +115,7 @@ func (r Record) checkHead(body int) error {
 		return errors.New("frames in a record that is not a chunk")
 	case r.Position != 0 && (r.Kind == call.KindHeader || r.Kind == call.KindKey || r.Kind == call.KindHole):
 		return fmt.Errorf("position in a record of kind %d", r.Kind)
-	case r.Kind == call.KindHeader != (r.Number == 0):
+	case (r.Kind == call.KindHeader) != (r.Number == 0) && r.Kind != call.KindHole:
 		return fmt.Errorf("record %d is of kind %d", r.Number, r.Kind)
 	case r.Kind == call.KindKey && r.Number != 1:
 		return fmt.Errorf("key in record %d", r.Number)
@@ -294,23 +294,26 @@ func (r Record) hole() error {
 
 // Hole is what takes the place of damaged records in a call file, which keeps its offsets and its size: first is the
 // number of the first of them, records how many they were, size the bytes that they took. A body has room for MaxBody,
-// so that it may be several records, together of exactly that size. It is nil where no records can have had that size.
+// so that it may be several records, together of exactly that size; where the records are fewer than that, because
+// nobody knows how many they were, it has more numbers than they had. It is nil where no records can have had that size.
 func Hole(first, records uint32, size int64) []byte {
 	const largest = HeadSize + MaxBody
-	if records == 0 || first == 0 || records > maxNumber-first || size < HeadSize*int64(records) || size > largest*int64(records) {
+	pieces := (size + largest - 1) / largest
+	if records == 0 || size < HeadSize*int64(records) || max(pieces, int64(records)) > maxNumber-int64(first) {
 		return nil
 	}
 	data := make([]byte, 0, size)
-	for records > 0 {
-		n, part := uint32(1), min(size, largest)
-		if size <= largest {
-			n = records
-		} else if size-part < HeadSize {
+	for left := int64(records); size > 0; pieces-- {
+		n, part := int64(1), min(size, largest)
+		switch {
+		case pieces == 1:
+			n = max(left, 1)
+		case size-part < HeadSize:
 			part = size - HeadSize // what follows needs a head too
 		}
-		data = Record{Kind: call.KindHole, Number: first, Frames: n}.appendHead(data, int(part-HeadSize))
+		data = Record{Kind: call.KindHole, Number: first, Frames: uint32(n)}.appendHead(data, int(part-HeadSize))
 		data = data[:len(data)+int(part)-HeadSize] // zeros, as they were made
-		first, records, size = first+n, records-n, size-part
+		first, left, size = first+uint32(n), left-n, size-part
 	}
 	return data
 }

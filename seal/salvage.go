@@ -160,14 +160,19 @@ func (s *Salvaged) try(lost bool) (r Record, size int, err error) {
 // itself, and the record is believed if it is the one that was expected.
 func (s *Salvaged) follows(r Record, size int, lost bool) bool {
 	behind := s.peek(size + HeadSize)[size:]
-	if next, ok := headAt(behind); len(behind) == 0 || ok && next.Number == r.next() {
+	if len(behind) == 0 {
 		return true
+	}
+	if len(behind) == HeadSize {
+		if next, _, err := parseHead(behind); err == nil && next.Number == r.next() {
+			return true
+		}
 	}
 	const ahead = 64 << 10 // the next one is not looked for further behind: it would be a chunk of a minute
 	if lost || r.Number != s.next || !s.spend(ahead) {
 		return false
 	}
-	return successor(r, s.peek(min(size+ahead, s.r.Size()))) < 0
+	return !successor(r, s.peek(min(size+ahead, s.r.Size())))
 }
 
 // holds says what keeps a record, whose bytes are all there, from being one of the call. Its body is then in s.plain.

@@ -3,6 +3,7 @@ package seal
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -32,29 +33,25 @@ func plausible(head []byte) bool {
 	return head[1] == Version && head[2] == 0 && head[3] == 0 && head[0] >= byte(call.KindChunk) && head[0] <= byte(call.KindGap)
 }
 
-// successor is where the head of the record that must follow r stands in the bytes that r begins, and -1 where it does
-// not.
-func successor(r Record, window []byte) int {
-	for at := HeadSize + 1; at < len(window); at++ {
-		i := bytes.Index(window[at:], []byte{Version, 0, 0})
+// successor says whether the head of the record that must follow r stands in the bytes that r begins.
+func successor(r Record, window []byte) bool {
+	for at := HeadSize; ; at++ {
+		i := bytes.Index(window[min(at+1, len(window)):], []byte{Version, 0, 0})
 		if i < 0 {
-			break
+			return false
 		}
-		at += i // of the version, one behind the beginning of a head
-		if after, ok := headAt(window[at-1:]); ok && after.Number == r.next() {
-			return at - 1
+		at += i
+		head := window[at:]
+		if len(head) < HeadSize {
+			return false
+		}
+		if binary.LittleEndian.Uint32(head[4:]) != r.next() { // cheap, and nearly always so
+			continue
+		}
+		if _, _, err := parseHead(head); err == nil {
+			return true
 		}
 	}
-	return -1
-}
-
-// headAt reads the head that bytes begin with.
-func headAt(b []byte) (Record, bool) {
-	if len(b) < HeadSize {
-		return Record{}, false
-	}
-	r, _, err := parseHead(b)
-	return r, err == nil
 }
 
 // advance goes one byte on in search of a record; false: nothing is left.

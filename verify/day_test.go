@@ -31,6 +31,7 @@ type office struct {
 	keys      seal.Keys
 	to        seal.Recipients
 	strangers seal.Keys
+	whole     *day // is made once
 }
 
 func newOffice(t testing.TB) *office {
@@ -82,11 +83,19 @@ var noon = call.Anchor{BootID: "b", BootTime: time.Hour, Wall: time.Date(2026, 1
 
 // newDay is a day of 20 calls. Entry 1 is the ring's, call n (from 0) begins at entry 2n+2 and ends at 2n+3.
 func newDay(t testing.TB, o *office) *day {
-	d := emptyDay(t, o, 7, nil)
-	for n := range 20 {
-		d.call(n)
+	if o.whole == nil {
+		o.whole = emptyDay(t, o, 7, nil)
+		for n := range 20 {
+			o.whole.call(n)
+		}
 	}
-	return d
+	d := *o.whole
+	d.t, d.ledger = t, ledger.New(d.ledger.State(), o.device)
+	d.jws, d.files = slices.Clone(d.jws), map[string][]byte{}
+	for name, file := range o.whole.files {
+		d.files[name] = bytes.Clone(file)
+	}
+	return &d
 }
 
 func emptyDay(t testing.TB, o *office, epoch call.Epoch, last *call.Seq) *day {

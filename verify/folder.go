@@ -310,8 +310,16 @@ func hashFile(path string) (sum [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(hash.Sum(nil)), err
 }
 
+// maxCertificate is more than any certificate has, in bytes.
+const maxCertificate = 64 << 10
+
 func (f *folder) addCertificate(path string) error {
-	text, err := os.ReadFile(path)
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxCertificate))
 	if err != nil {
 		return err
 	}

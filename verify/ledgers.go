@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"fmt"
@@ -26,7 +27,7 @@ type ledgerWalk struct {
 }
 
 func newLedgerWalk(w *walk, l Ledger, key ed25519.PublicKey) *ledgerWalk {
-	e := &extent{key: key, beginless: map[call.ID]uint64{}}
+	e := &extent{key: key, beginless: map[call.ID]uint64{}, endless: map[call.ID]bool{}}
 	w.ledgers[l] = e
 	return &ledgerWalk{
 		walk: w, at: l, extent: e,
@@ -128,7 +129,7 @@ func (w *ledgerWalk) entry(ctx context.Context, e call.Entry) error {
 		w.givenUp(*e.Call)
 	case call.EntryLost:
 		w.lost = true
-		at.Code, at.Text, at.Entry = CodeLost, fmt.Sprintf("entries %d to %d were damaged on the recorder's card (entry %d says so)", e.Lost.First, e.Lost.Last, e.Number), e.Lost.First
+		at.Code, at.Text, at.Entry = CodeLost, fmt.Sprintf("%s lost: damaged on the recorder's card, as entry %d says", entries(e.Lost.First, e.Lost.Last), e.Number), e.Lost.First
 		w.report.add(at)
 	case call.EntryAmendment:
 		if s := w.suspects[*e.Call]; s != nil && w.report.amend(s, e) {
@@ -165,7 +166,10 @@ func (w *ledgerWalk) end(ctx context.Context, e call.Entry, at Finding) error {
 
 // givenUp: of this call nothing need be here.
 func (w *ledgerWalk) givenUp(id call.ID) {
-	delete(w.open, id)
+	if _, ok := w.open[id]; ok {
+		w.extent.endless[id] = true
+		delete(w.open, id)
+	}
 	if s := w.suspects[id]; s != nil && s.missing {
 		delete(w.suspects, id)
 	}
@@ -182,9 +186,17 @@ func (w *ledgerWalk) gaps() {
 		case b.Number == w.first:
 			w.report.add(w.finding(Amber, CodeExcerpt, b.Number, "the ledger begins here with entry %d: what stood before cannot be seen; copy all of it", b.Number))
 		default:
-			w.report.add(w.finding(Red, CodeEntryMissing, b.First, "entries %d to %d are missing: somebody took them away, and with them what they tell of", b.First, b.Last))
+			w.report.add(w.finding(Red, CodeEntryMissing, b.First, "%s missing: somebody took away what they tell of", entries(b.First, b.Last)))
 		}
 	}
+}
+
+// entries names some, with their verb.
+func entries(first, last uint64) string {
+	if first == last {
+		return fmt.Sprintf("entry %d is", first)
+	}
+	return fmt.Sprintf("entries %d to %d are", first, last)
 }
 
 // spokenOf says whether all the entries of a break are there, and were rejected.
@@ -242,9 +254,6 @@ func (w *ledgerWalk) unfinished(ctx context.Context) error {
 // inOrder gives the calls of a map in the order of the ledger.
 func inOrder[T any](m map[call.ID]T, number func(T) uint64) []call.ID {
 	return slices.SortedFunc(maps.Keys(m), func(a, b call.ID) int {
-		if x, y := number(m[a]), number(m[b]); x != y {
-			return int(min(max(int64(x)-int64(y), -1), 1))
-		}
-		return slices.Compare(a[:], b[:])
+		return cmp.Or(cmp.Compare(number(m[a]), number(m[b])), slices.Compare(a[:], b[:]))
 	})
 }

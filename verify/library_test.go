@@ -128,6 +128,11 @@ func TestLibrary(t *testing.T) {
 			verify.Red, []string{"red call-missing entry 21 call 9"}},
 		"cut short after its receipt": {func(d *day, l *library) { l.files[d.calls[9]] = l.files[d.calls[9]][:700] },
 			verify.Red, []string{"red incomplete entry 21 call 9 record 3 in lkc"}},
+		"a begin lost on the card": {func(d *day, l *library) {
+			d.add(call.Entry{Type: call.EntryLost, Lost: &call.Lost{First: 20, Last: 20}})
+			d.drop(d.begins[9])
+			*l = *d.library()
+		}, verify.Amber, []string{"amber lost entry 20"}},
 		"no key":        {func(d *day, l *library) { l.key = nil }, verify.Amber, []string{"amber signer-unknown"}},
 		"another's key": {func(d *day, l *library) { l.key = o.stranger.Public().(ed25519.PublicKey) }, verify.Red, nil},
 		"an entry of another ledger": {func(d *day, l *library) {

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"crypto/ed25519"
+	"fmt"
 	"io"
 	"iter"
 
@@ -56,6 +57,16 @@ type File struct {
 	io.ReadCloser        // nil: it is not here
 	Name          string // for findings
 	Due           Due
+}
+
+func (f File) shut() error {
+	if f.ReadCloser == nil {
+		return nil
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("verify: close call file %s: %w", f.Name, err)
+	}
+	return nil
 }
 
 // Listed is what the header of a call file says of it.

@@ -80,7 +80,7 @@ const (
 const (
 	CodeNoManifest    Code = "no-manifest"    // nothing signed speaks of a call file
 	CodeSignerUnknown Code = "signer-unknown" // there is no key to check signatures with, or nobody confirms it
-	CodeIncomplete    Code = "incomplete"     // only a part of a call file has arrived, or nothing yet
+	CodeIncomplete    Code = "incomplete"     // only a part of a call file has arrived, or nothing yet; red where headquarters had all of it
 	CodeOpen          Code = "open"           // a call has begun and not ended
 	CodePowerCut      Code = "power-cut"      // a call was cut short, and closed at the next start
 	CodeGap           Code = "gap"            // audio was lost while it was recorded

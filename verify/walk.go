@@ -50,6 +50,7 @@ type extent struct {
 	follows   *call.Seq          // what its first entry names
 	unlinked  bool               // its first entry names nothing
 	beginless map[call.ID]uint64 // calls that end without a begin, and in which entry
+	endless   map[call.ID]bool   // calls that were given up before they ended
 }
 
 func (w *walk) all(ctx context.Context) error {
@@ -119,7 +120,7 @@ func (w *walk) links() {
 			at.Text = fmt.Sprintf("the ledger before this one, of epoch %s with entries to %d, is not here", e.follows.Epoch, e.follows.Number)
 		case before.last < e.follows.Number:
 			at.Colour, at.Code, at.Epoch, at.Entry = Red, CodeEntryMissing, &e.follows.Epoch, before.last+1
-			at.Text = fmt.Sprintf("entries %d to %d are missing: the next ring's first entry names them", before.last+1, e.follows.Number)
+			at.Text = fmt.Sprintf("%s missing: the next ring's first entry names the last", entries(before.last+1, e.follows.Number))
 		default:
 			continue
 		}
@@ -128,41 +129,40 @@ func (w *walk) links() {
 }
 
 // file looks for the begin entry of a call of which there is a file. Where it stands, the ledger has led to the file
-// already.
+// already, but where the call was given up.
 func (w *walk) file(ctx context.Context, f Listed) error {
-	at := Finding{Device: f.Ledger.Device, Epoch: &f.Ledger.Epoch, Entry: f.Number, Call: &f.Call}
+	at := Finding{Call: &f.Call}
+	if f.Ledger.Device != "" { // its header could be read
+		at.Device, at.Epoch, at.Entry = f.Ledger.Device, &f.Ledger.Epoch, f.Number
+	}
 	known := w.ledgers[f.Ledger]
-	if known != nil && known.beginless[f.Call] > 0 {
+	switch {
+	case known == nil || f.Number == 0 || f.Number > known.last:
+		return w.loneFile(ctx, f, at)
+	case known.beginless[f.Call] > 0:
 		return nil
 	}
-	if known != nil && f.Number >= 1 && f.Number <= known.last {
-		e, err := w.entry(ctx, f, known.key)
-		if err != nil {
-			return err
+	e, err := w.entry(ctx, f, known.key)
+	switch {
+	case err != nil:
+		return err
+	case e == nil:
+		return w.loneFile(ctx, f, at)
+	case e.Type == call.EntryBegin && *e.Call == f.Call:
+		if known.endless[f.Call] {
+			return w.loneFile(ctx, f, at)
 		}
-		if e != nil && e.Type == call.EntryBegin && *e.Call == f.Call {
-			return nil
-		}
-		if e != nil {
-			file, err := w.src.Open(ctx, f.Call)
-			if err != nil {
-				return err
-			}
-			at.File = file.Name
-			at.Colour, at.Code = Red, CodeCallForeign
-			at.Text = fmt.Sprintf("the file claims that entry %d is its begin, and that is another (%s): the recorder did not record this call", f.Number, e.Type)
-			w.report.add(at)
-			return closeFile(file)
-		}
-	}
-	return w.loneFile(ctx, f, at)
-}
-
-func closeFile(f File) error {
-	if f.ReadCloser == nil {
 		return nil
 	}
-	return f.Close()
+	file, err := w.src.Open(ctx, f.Call)
+	if err != nil {
+		return err
+	}
+	at.File = file.Name
+	at.Colour, at.Code = Red, CodeCallForeign
+	at.Text = fmt.Sprintf("the file claims that entry %d is its begin, and that is another (%s): the recorder did not record this call", f.Number, e.Type)
+	w.report.add(at)
+	return file.shut()
 }
 
 // entry gives the entry that a file names as its begin; nil: it is not there, or not signed.
@@ -260,15 +260,7 @@ func (w *walk) byItself(ctx context.Context, found found, f Listed, at Finding) 
 func (w *walk) read(file File) (found, error) {
 	f := readCall(file, w.keys)
 	w.report.Calls++
-	return f, closeQuietly(file)
-}
-
-// closeQuietly: a file that was only read loses nothing when it cannot be closed; but a Source that fails should say so.
-func closeQuietly(f File) error {
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("verify: close %s: %w", f.Name, err)
-	}
-	return nil
+	return f, file.shut()
 }
 
 // formOf says which code an entry has that a chain has not taken.

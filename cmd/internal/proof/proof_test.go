@@ -246,6 +246,20 @@ func TestOpen(t *testing.T) {
 	}
 }
 
+// TestOpenClear: a call in clear needs no key, and its header cannot say where the audio goes.
+func TestOpenClear(t *testing.T) {
+	w := newWorld(t)
+	file, _ := w.record(call.Header{Call: w.id, Device: "0123ABCD", Codec: "/../../x", Channels: 1, Rate: 8000}, nil)
+	w.write("clear.lkc", file)
+	out, err := run(t, proof.Headquarters{}, "open", w.path("clear.lkc"))
+	if err != nil || !strings.HasPrefix(out, w.path("clear.media")+": 3.0 s") {
+		t.Fatalf("%s, %v", out, err)
+	}
+	if frames := w.play(w.path("clear.media")); frames != 24000 {
+		t.Errorf("%d frames", frames)
+	}
+}
+
 // play decodes and counts frames.
 func (w *world) play(path string) (frames int) {
 	w.t.Helper()
