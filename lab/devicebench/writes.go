@@ -116,6 +116,7 @@ func (b *bench) startWriting(ctx context.Context, lines int) (d *device.Device, 
 	// A disk like that of device.Disk.
 	d, err = device.Start(ctx, b.image, device.Config{
 		Data: &device.Disk{Base: b.ringDisk()},
+		Boot: patience,
 		QEMU: []string{"-blockdev", "driver=file,node-name=files,cache.direct=off,discard=unmap,filename=" + b.filesDisk(),
 			"-device", "virtio-blk-pci,serial=files,drive=files"},
 	})
