@@ -42,6 +42,8 @@ type fakeDevice struct {
 	gone chan struct{}
 	stop chan struct{}
 	done chan struct{}
+
+	pulled bool // for ever: what comes back is opened anew
 }
 
 func (f *fakeCard) set(change func(f *fakeCard)) {
@@ -67,7 +69,7 @@ func (f *fakeCard) open() (device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &fakeDevice{f, f.fmt, q, make(chan struct{}, 1), make(chan struct{}), make(chan struct{}), make(chan struct{})}
+	d := &fakeDevice{f, f.fmt, q, make(chan struct{}, 1), make(chan struct{}), make(chan struct{}), make(chan struct{}), false}
 	f.current = d
 	go d.deliver(period)
 	return d, nil
@@ -82,7 +84,7 @@ func (d *fakeDevice) deliver(period int) {
 		select {
 		case <-tick.C:
 			d.card.set(func(f *fakeCard) {
-				if f.silent {
+				if f.silent || d.pulled {
 					return
 				}
 				if f.overrun {
@@ -204,7 +206,7 @@ func runFakeAs(t *testing.T, fake *fakeCard, cfg Config, script func(f *fakeCard
 		if c.Status().Open {
 			t.Error("still open after Run")
 		}
-		if n := strings.Count(log.String(), "\n"); n > 12 {
+		if n := strings.Count(log.String(), "\n"); n > 12+4*int(c.Status().Reopened) {
 			t.Errorf("%d log lines:\n%s", n, log.String())
 		}
 	})
@@ -279,6 +281,33 @@ func TestCardThatIsPulledOutAndPutBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCardThatIsPulledOutAHundredTimes: each time at another moment of the period and for another time.
+func TestCardThatIsPulledOutAHundredTimes(t *testing.T) {
+	runFake(t, &fakeCard{}, func(f *fakeCard, c *Card, h *heard) {
+		for i := range 100 {
+			time.Sleep(5*time.Second + time.Duration(i*37)*time.Millisecond)
+			f.set(func(f *fakeCard) {
+				f.absent, f.current.pulled = errors.New("no such device"), true
+				if i%2 == 0 { // the other half says nothing
+					close(f.current.gone)
+				}
+			})
+			time.Sleep(time.Duration(i*i) * time.Millisecond)
+			f.set(func(f *fakeCard) { f.absent = nil })
+			before := h.samples
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			if s := c.Status(); !s.Open || h.samples == before {
+				t.Fatalf("pulled out %d times: 3 s after it is back: %+v", i+1, s)
+			}
+		}
+		h.at(f.now() - time.Hour)
+		if s := c.Status(); s.LostFrames != h.lost[causeCardLost] || s.Overruns != 0 || s.Reopened != 100 {
+			t.Errorf("%+v, heard of a loss of %v", s, h.lost)
+		}
+	})
 }
 
 func TestCardThatIsAbsentAtFirst(t *testing.T) {
