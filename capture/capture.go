@@ -91,6 +91,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("device name of %d bytes: at most %d", len(c.Device), maxDeviceName)
 	case c.Device[0] == ':':
 		return fmt.Errorf("device %q begins with a colon: name it as ALSA does, like hw%s", c.Device, c.Device)
+	case c.Port != "" && !portPath.MatchString(c.Port):
+		return fmt.Errorf("USB port %q: bus and ports, like 1-1.2; run `linekeeper inputs --json` for those of the cards there are", c.Port)
 	case c.Rate < 0 || c.Rate > 0 && c.Rate < 8000:
 		return fmt.Errorf("card rate %d Hz: at least 8000, or 0 for what the card likes", c.Rate)
 	case c.Period < 10*time.Millisecond || c.Period > time.Second:
