@@ -17,6 +17,7 @@ type Config struct {
 	CPUs      int    // 0: 2
 	MemoryMiB int    // 0: 512
 	Data      *Disk  // the data disk; nil: none
+	Slot      bool   // for SD cards: PlugSDCard
 	Clock     time.Time
 	Boot      time.Duration // that a boot may take at most; 0: 2 minutes
 

@@ -25,9 +25,25 @@ func (k Kind) delivers() int {
 	return k.Rate
 }
 
+const longestPacket = 1023 // bytes, at full speed
+
+// packet is how many milliseconds of sound come in a packet, and how many bytes that is at most. A real card sends one
+// each millisecond; on an emulated board whose machine has other work too, that many wake-ups are what the stream chokes
+// on. So these send longer ones more seldom, which the driver, who counts bytes, takes as well. It keeps 12 waiting.
+func (k Kind) packet() (ms, size int) {
+	bytes := func(ms int) int { return ((k.delivers()*ms+999)/1000 + 1) * 2 * k.Channels }
+	for ms = 8; ms > 1 && bytes(ms) > longestPacket; {
+		ms--
+	}
+	return ms, bytes(ms)
+}
+
 // Check says whether a card of full speed can be of a kind: at most 1023 bytes come in a millisecond.
 func (k Kind) Check() error {
-	if k.Rate < 1000 || k.Channels < 1 || k.Channels > 2 || k.Delivers < 0 || (k.delivers()/1000+1)*2*k.Channels > 1023 {
+	if k.Rate < 1000 || k.Channels < 1 || k.Channels > 2 || k.Delivers < 0 {
+		return fmt.Errorf("no USB sound card is like %+v", k)
+	}
+	if _, size := k.packet(); size > longestPacket {
 		return fmt.Errorf("no USB card of full speed is like %+v", k)
 	}
 	return nil
@@ -45,10 +61,6 @@ const (
 	Refuses Fault = "refuses" // it stalls when it is told to begin; what runs goes on
 )
 
-// tick is how often packets are answered that are due, rather than each on its own: an emulated board has better to do.
-// The driver keeps 12 of a millisecond waiting.
-const tick = 4 * time.Millisecond
-
 // Card is a card that can be put in once.
 type Card struct {
 	kind Kind
@@ -62,12 +74,16 @@ type Card struct {
 	epoch   time.Time
 	sent    int64
 	frames  int64
+	each    time.Duration // of a packet
 	ear     ear
 	due     *time.Timer
 }
 
 // NewCard makes a card at the end of a wire. Kind.Check must hold.
-func NewCard(k Kind, w *Wire) *Card { return &Card{kind: k, wire: w} }
+func NewCard(k Kind, w *Wire) *Card {
+	ms, _ := k.packet()
+	return &Card{kind: k, wire: w, each: time.Duration(ms) * time.Millisecond}
+}
 
 // SetFault makes the card misbehave, or not any longer.
 func (c *Card) SetFault(f Fault) {
@@ -75,7 +91,7 @@ func (c *Card) SetFault(f Fault) {
 	defer c.mu.Unlock()
 	c.fault = f
 	if c.due != nil {
-		c.due.Reset(tick)
+		c.due.Reset(0)
 	}
 }
 
@@ -113,15 +129,16 @@ func (c *Card) obey(q command) error {
 		return c.send(appendResult(nil, q, status, data))
 	case q.endpoint == soundEndpoint && q.in && len(q.packets) > 0:
 		// A driver that asked for nothing for so long has begun anew, without having taken the last transfers back.
-		behind := time.Since(c.epoch) - time.Duration(c.sent)*time.Millisecond
-		if len(c.waiting) == 0 && behind > time.Second {
+		if len(c.waiting) == 0 && time.Since(c.epoch)-time.Duration(c.sent)*c.each > time.Second {
 			c.running = false
 		}
-		c.waiting = append(c.waiting, q)
 		if !c.running {
 			c.running, c.epoch, c.sent, c.frames = true, time.Now(), 0, 0
 			c.ear = ear{wire: c.wire, kind: c.kind}
-			c.due.Reset(tick)
+		}
+		c.waiting = append(c.waiting, q)
+		if len(c.waiting) == 1 {
+			c.due.Reset(c.wait())
 		}
 		return nil
 	}
@@ -174,33 +191,37 @@ func (c *Card) control(q command) (data []byte, status int32) {
 	return data[:min(len(data), int(s.length), q.length)], done
 }
 
+// wait is how long it is until the first transfer that waits is due; 0 or less: it is.
+func (c *Card) wait() time.Duration {
+	return time.Until(c.epoch.Add(time.Duration(c.sent+int64(len(c.waiting[0].packets))) * c.each))
+}
+
 // deliver answers the transfers whose time has gone by.
 func (c *Card) deliver() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.running || c.fault == Hanging {
+	if c.fault == Hanging {
 		return
 	}
 	var answers []byte
-	for passed := time.Since(c.epoch).Milliseconds(); len(c.waiting) > 0; c.waiting = c.waiting[1:] {
-		q := c.waiting[0]
-		if c.sent+int64(len(q.packets)) > passed {
-			break
-		}
-		answers = c.answer(answers, q)
+	for len(c.waiting) > 0 && c.wait() <= 0 {
+		answers = c.answer(answers, c.waiting[0])
+		c.waiting = c.waiting[1:]
 	}
 	if len(answers) > 0 && c.send(answers) != nil {
 		return // Serve hears of it as well
 	}
-	c.due.Reset(tick)
+	if len(c.waiting) > 0 {
+		c.due.Reset(c.wait())
+	}
 }
 
-// answer appends the answer to an isochronous transfer: of each packet the frames of its millisecond.
+// answer appends the answer to an isochronous transfer: of each packet the frames of its time.
 func (c *Card) answer(to []byte, q command) []byte {
 	status, data := done, make([][]byte, len(q.packets))
 	for i, p := range q.packets {
 		c.sent++
-		upTo := c.sent * int64(c.kind.delivers()) / 1000
+		upTo := c.sent * c.each.Milliseconds() * int64(c.kind.delivers()) / 1000
 		count := int(upTo - c.frames)
 		switch c.fault {
 		case Broken:
