@@ -38,7 +38,7 @@ func main() {
 	flag.IntVar(&b.boots, "boots", 5, "how often the device is booted with the recorder, and without")
 	flag.DurationVar(&b.span, "span", 5*time.Minute, "how long writes are counted; an hour is extrapolated from it")
 	flag.DurationVar(&b.settle, "settle", 45*time.Second, "how long calls are recorded before writes are counted; what the start left behind is written after half a minute")
-	flag.StringVar(&b.parts, "parts", "boot,one,eight", "what to measure")
+	flag.StringVar(&b.parts, "parts", "one,eight,boot", "what to measure")
 	flag.StringVar(&b.doc, "doc", "docs/benchmarks.md", "page to write the table into; empty: none")
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
@@ -89,7 +89,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if b.dir, err = filepath.Abs(b.dir); err != nil {
 		return err
 	}
-	if err := b.makeDisks(ctx); err != nil {
+	if err := b.makeRingDisk(ctx); err != nil {
 		return err
 	}
 	if err := b.measure(ctx); err != nil {
@@ -106,6 +106,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 func (b *bench) measure(ctx context.Context) error {
 	for part := range strings.SplitSeq(b.parts, ",") {
 		var err error
+		noted, told := len(b.notes), len(b.rows)
 		switch part {
 		case "boot":
 			err = b.measureBoot(ctx)
@@ -114,11 +115,13 @@ func (b *bench) measure(ctx context.Context) error {
 		case "eight":
 			err = b.measureWrites(ctx, targets[1])
 		default:
-			err = fmt.Errorf("-parts %q is none of boot, one, eight", part)
+			err = fmt.Errorf("-parts %q is none of one, eight, boot", part)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", part, err)
 		}
+		// A later part may fail.
+		b.say("- %s\n%s", strings.Join(b.notes[noted:], "\n- "), figures.Table(b.rows[told:]))
 	}
 	return nil
 }
@@ -129,7 +132,7 @@ func (b *bench) text(machine string) string {
 	var t strings.Builder
 	fmt.Fprintf(&t, "%s, by `%s`. Host: %s, and %s at the end. Device: QEMU's own emulation of 2 cores with 512 MiB, Debian 12, %s; %s.\n\n",
 		time.Now().UTC().Format("2006-01-02 15:04 MST"), command, machine, figures.Load(),
-		figures.Words("qemu-system-x86_64", "--version"), filepath.Base(b.pack))
+		figures.Words("dpkg-query", "-W", "-f=QEMU ${Version}", "qemu-system-x86"), filepath.Base(b.pack))
 	for _, n := range b.notes {
 		fmt.Fprintf(&t, "- %s\n", n)
 	}
