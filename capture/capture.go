@@ -147,6 +147,7 @@ type Status struct {
 	Stuck int64
 
 	Overruns   int64 // how often frames were lost because nobody read them in time
+	Behind     int64 // of these, how often the program, not the card's thread, did not keep up
 	LostFrames int64 // frames of a line that were lost since Run, for any reason
 	Reopened   int64 // how often the card was opened again after it had been open
 }

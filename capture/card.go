@@ -70,8 +70,7 @@ func (c *Card) Status() Status {
 
 // Run opens the card, and opens it again for ever, until ctx ends; it returns an error only where the configuration is
 // wrong, at once. sink is called from one goroutine, for each line in turn (line counts Config.Lines); the samples are
-// valid until it returns. A sink that takes longer than the time the queue holds (twice Config.Buffer) loses frames,
-// which is reported like any overrun.
+// valid until it returns. A sink that falls behind by more than 30 s loses frames, which is reported like any overrun.
 func (c *Card) Run(ctx context.Context, sink func(line int, p pcm.Period)) error {
 	if err := c.cfg.validate(); err != nil {
 		return fmt.Errorf("capture from %s: %w", c.cfg.Device, err)
@@ -170,7 +169,12 @@ func (r *run) drain(q *queue, split *splitter) (heard bool) {
 		if r.away {
 			cause = causeCardLost
 		} else if s.loss {
-			r.update(func(st *Status) { st.Overruns++ })
+			r.update(func(st *Status) {
+				st.Overruns++
+				if s.behind {
+					st.Behind++
+				}
+			})
 		}
 		loss := s.loss || r.away && r.timeline.started
 		if loss {
