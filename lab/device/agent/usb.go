@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -112,7 +113,7 @@ func (p *port) plug(ctx context.Context, number int, kind usbip.Kind) error {
 }
 
 // pull breaks the connection, which is what the kernel sees of a card that is pulled out, and waits until it has let go
-// of the port.
+// of it.
 func (p *port) pull(ctx context.Context, number int) error {
 	err := p.conn.Close()
 	p.card, p.conn = nil, nil
@@ -130,7 +131,8 @@ func (p *port) pull(ctx context.Context, number int) error {
 	return err
 }
 
-// isFree looks a port up in the controller's table: hub, port (from 0), state, and what does not matter here.
+// isFree says whether nothing is left of the card in a port: neither its connection, which the controller's table tells
+// of (hub, port from 0, state, and what does not matter here), nor the device, which goes after it.
 func isFree(number int) (bool, error) {
 	text, err := os.ReadFile(controller + "status")
 	if err != nil {
@@ -138,7 +140,8 @@ func isFree(number int) (bool, error) {
 	}
 	for line := range strings.Lines(string(text)) {
 		if f := strings.Fields(line); len(f) > 2 && f[0] == "hs" && f[1] == fmt.Sprintf("%04d", number-1) {
-			return f[2] == portFree, nil
+			devices, err := filepath.Glob(fmt.Sprintf("%susb*/*-%d", controller, number))
+			return f[2] == portFree && len(devices) == 0, err
 		}
 	}
 	return false, fmt.Errorf("the controller has no port %d", number)

@@ -2,6 +2,7 @@ package usbip
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -61,6 +62,9 @@ const (
 	Refuses Fault = "refuses" // it stalls when it is told to begin; what runs goes on
 )
 
+// longestDelay is how late a driver may be and still get all that it has missed; a real card would keep nothing for it.
+const longestDelay = 5 * time.Second
+
 // Card is a card that can be put in once.
 type Card struct {
 	kind Kind
@@ -105,7 +109,7 @@ func (c *Card) Serve(conn io.ReadWriter) error {
 	in := bufio.NewReader(conn)
 	for {
 		command, err := readCommand(in)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err == nil {
@@ -128,8 +132,8 @@ func (c *Card) obey(q command) error {
 		data, status := c.control(q)
 		return c.send(appendResult(nil, q, status, data))
 	case q.endpoint == soundEndpoint && q.in && len(q.packets) > 0:
-		// A driver that asked for nothing for so long has begun anew, without having taken the last transfers back.
-		if len(c.waiting) == 0 && time.Since(c.epoch)-time.Duration(c.sent)*c.each > time.Second {
+		// A driver that asked for nothing for so long has begun anew; one that is late has lost nothing.
+		if len(c.waiting) == 0 && time.Since(c.epoch)-time.Duration(c.sent)*c.each > longestDelay {
 			c.running = false
 		}
 		if !c.running {
@@ -150,16 +154,18 @@ func (c *Card) send(answer []byte) error {
 	return err
 }
 
-// takeBack forgets a transfer that waits; what was answered already is done.
+// takeBack forgets a transfer that waits; what was answered already is done. The stream ends when its last one goes.
 func (c *Card) takeBack(seq uint32) int32 {
+	status := done
 	for i, q := range c.waiting {
 		if q.seq == seq {
 			c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
-			c.running = len(c.waiting) > 0
-			return unasked
+			status = unasked
+			break
 		}
 	}
-	return done
+	c.running = c.running && len(c.waiting) > 0
+	return status
 }
 
 // control is the answer to a request on endpoint 0.
@@ -183,6 +189,7 @@ func (c *Card) control(q command) (data []byte, status int32) {
 		if c.fault == Refuses && s.value != 0 {
 			return nil, stalled
 		}
+		c.running = false
 		return nil, done
 	}
 	if data == nil {
