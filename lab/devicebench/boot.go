@@ -24,6 +24,7 @@ type moments struct {
 	ready   time.Duration // it says that it is: its ring is open, and its cards are being opened
 	opened  time.Duration // its cards are open: what they hear from here on is recorded
 	heard   time.Duration // it has been given that, from each of them
+	late    int           // how many cards were not there, or not its own, when it first asked
 	ahead   time.Duration // how much later the host's clock is, which begins with power on
 }
 
@@ -147,6 +148,8 @@ func (m *moments) parse(journal string) error {
 		switch {
 		case strings.Contains(e.Message, "msg=ready"):
 			m.ready = at
+		case strings.Contains(e.Message, `msg="sound card not open`):
+			m.late++
 		case strings.Contains(e.Message, `msg="sound card open"`):
 			m.opened = at // of the last card, in the end
 		case strings.Contains(e.Message, `msg="first audio"`):
@@ -174,15 +177,19 @@ func (b *bench) reportBoot(with, without []moments) {
 	median := func(of []moments, which func(moments) time.Duration) time.Duration {
 		return figures.Median(times(of, which))
 	}
+	late := 0
+	for _, m := range with {
+		late += m.late
+	}
 	b.note("Boot: %d boots with the recorder and %d without, in turns, each after a power cut; seconds, medians. By the guest's clock: without, "+
 		"multi-user.target after %.2f (%s); with, after %.2f (%s), the recorder's process starts after %.2f, is ready after %.2f, has both cards open after %.2f and has been given audio by both after %.2f (%s). "+
-		"The host's clock, from power on, is %.2f ahead.",
+		"A card had to be tried again %d times in all these boots. The host's clock, from power on, is %.2f ahead.",
 		len(with), len(without), median(without, up).Seconds(), figures.Spread(times(without, up)), median(with, up).Seconds(), figures.Spread(times(with, up)),
 		median(with, func(m moments) time.Duration { return m.started }).Seconds(),
 		median(with, func(m moments) time.Duration { return m.ready }).Seconds(),
 		median(with, func(m moments) time.Duration { return m.opened }).Seconds(),
 		median(with, heard).Seconds(), figures.Spread(times(with, heard)),
-		median(with, func(m moments) time.Duration { return m.ahead }).Seconds())
+		late, median(with, func(m moments) time.Duration { return m.ahead }).Seconds())
 	for _, clock := range []struct {
 		name    string
 		up, end func(moments) time.Duration

@@ -12,13 +12,14 @@ import (
 func TestParseJournal(t *testing.T) {
 	const ready = `{"MESSAGE":"time=x msg=ready lines=2","__MONOTONIC_TIMESTAMP":"16800792"}` + "\n"
 	const open = `{"MESSAGE":"time=x msg=\"sound card open\" device=a","__MONOTONIC_TIMESTAMP":"17000000"}` + "\n"
+	const late = `{"MESSAGE":"time=x msg=\"sound card not open, trying again\" device=a","__MONOTONIC_TIMESTAMP":"16900000"}` + "\n"
 	const first = `{"MESSAGE":"time=x msg=\"first audio\" device=a","__MONOTONIC_TIMESTAMP":"17900000","__CURSOR":"x"}` + "\n"
 	const second = `{"MESSAGE":"time=x msg=\"first audio\" device=b","__MONOTONIC_TIMESTAMP":"17920556"}` + "\n"
 	var m moments
-	if err := m.parse(ready + open + first + second); err != nil {
+	if err := m.parse(ready + late + open + first + second); err != nil {
 		t.Fatal(err)
 	}
-	if m.ready != 16800792*time.Microsecond || m.opened != 17*time.Second || m.heard != 17920556*time.Microsecond {
+	if m.ready != 16800792*time.Microsecond || m.late != 1 || m.opened != 17*time.Second || m.heard != 17920556*time.Microsecond {
 		t.Errorf("read %+v", m)
 	}
 	for _, bad := range []string{"", ready, first, ready + first, ready + open, ready + "not JSON\n", strings.Replace(ready, "16800792", "soon", 1) + open + first} {
