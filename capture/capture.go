@@ -21,6 +21,8 @@
 //     periods without samples, about one a second, whose LostFrames grow, so that the lines' timelines go on.
 //   - Frames that were overrun, or went by while the card was away, are counted by the clock (CLOCK_BOOTTIME): positions
 //     stay true to real time within a period. The ordinary drift of a card's clock is not a loss.
+//   - A machine that is held up loses nothing for as long as the card's buffer lasts, which is asked for 2 s; nothing for
+//     30 s where only the program is, and the sound library's thread, which just copies, is not.
 //   - A card that is in use by another program, or suspended while the machine slept, is tried again in the same way.
 //   - Two equal cards that change places would change the lines' names. Where the device is named after its USB port, as
 //     the package's udev rules name cards, or the configuration says the port, a card in another one is not recorded but
