@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/linekeeper/linekeeper/lab/bench/figures"
@@ -26,6 +27,7 @@ type moments struct {
 	heard   time.Duration // it has been given that, from each of them
 	late    int           // how many cards were not there, or not its own, when it first asked
 	ahead   time.Duration // how much later the host's clock is, which begins with power on
+	worked  time.Duration // what the emulator has had of the host's processors until heard, or up where nothing is heard
 }
 
 // measureBoot boots one image in turns with the recorder and without.
@@ -69,6 +71,9 @@ func (b *bench) boot(ctx context.Context, d *device.Device, enabled bool, cards 
 		return moments{}, err
 	}
 	d.PowerCut()
+	work := watchProcessor()
+	closeWork := sync.OnceFunc(work.close)
+	defer closeWork()
 	power := time.Now()
 	if err := d.PowerOn(ctx); err != nil {
 		return moments{}, err
@@ -98,7 +103,12 @@ func (b *bench) boot(ctx context.Context, d *device.Device, enabled bool, cards 
 	}
 	asked = asked.Add(time.Since(asked) / 2)
 	uptime, err := strconv.ParseFloat(strings.Fields(string(text) + " -")[0], 64)
+	if err != nil {
+		return m, fmt.Errorf("read the guest's uptime: %w", err)
+	}
 	m.ahead = asked.Sub(power) - time.Duration(uptime*float64(time.Second))
+	closeWork()
+	m.worked, err = work.until(power.Add(m.ahead + max(m.up, m.heard)))
 	return m, err
 }
 
@@ -199,4 +209,8 @@ func (b *bench) reportBoot(with, without []moments) {
 			Ours: fmt.Sprintf("%.2f s: %+.2f s", own.Seconds(), (own - theirs).Seconds()), Ratio: figures.Ratio(own, theirs),
 			Value: (own - theirs).Seconds(), Unit: "s more", Limit: bootLimit.Seconds()})
 	}
+	worked := func(m moments) time.Duration { return m.worked }
+	own, theirs := median(with, worked), median(without, worked)
+	b.row(figures.Row{What: "from power on to recording, work of the host's processors", Peer: fmt.Sprintf("the image's boot %.2f s", theirs.Seconds()),
+		Ours: fmt.Sprintf("%.2f s: %+.2f s", own.Seconds(), (own - theirs).Seconds()), Ratio: figures.Ratio(own, theirs)})
 }

@@ -84,3 +84,23 @@ func TestInputs(t *testing.T) {
 		t.Errorf("eight lines hear %v", seen)
 	}
 }
+
+func TestProcessorTime(t *testing.T) {
+	const stat = "42 (qemu (system) x) S 1 42 42 0 -1 4194560 100 0 0 0 1234 66 0 0 20 0 4 0 100 1 2"
+	if got, err := processorTime(stat); err != nil || got != 13*time.Second {
+		t.Errorf("read %v, %v", got, err)
+	}
+	for _, bad := range []string{"", "42 (x) S 1", strings.Replace(stat, "1234", "many", 1)} {
+		if _, err := processorTime(bad); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+	begin := time.Now()
+	p := processor{seen: []spent{{begin, 0}, {begin.Add(time.Second), 300 * time.Millisecond}}}
+	if got, err := p.until(begin.Add(500 * time.Millisecond)); err != nil || got != 300*time.Millisecond {
+		t.Errorf("spent %v, %v", got, err)
+	}
+	if _, err := p.until(begin.Add(2 * time.Second)); err == nil {
+		t.Error("a moment that was not watched was taken")
+	}
+}

@@ -92,18 +92,21 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err := b.makeRingDisk(ctx); err != nil {
 		return err
 	}
-	if err := b.measure(ctx); err != nil {
-		return err
+	failed := b.measure(ctx)
+	if ctx.Err() != nil || len(b.rows) == 0 {
+		return failed
 	}
 	text := b.text(machine)
 	fmt.Println(text)
 	if b.doc == "" {
-		return nil
+		return failed
 	}
-	return figures.Write(b.doc, "bench-device", text)
+	return errors.Join(failed, figures.Write(b.doc, "bench-device", text))
 }
 
-func (b *bench) measure(ctx context.Context) error {
+// measure measures the parts. One that fails does not keep the others from being told; on a host with too much to do that
+// happens.
+func (b *bench) measure(ctx context.Context) (failed error) {
 	for part := range strings.SplitSeq(b.parts, ",") {
 		var err error
 		noted, told := len(b.notes), len(b.rows)
@@ -115,15 +118,20 @@ func (b *bench) measure(ctx context.Context) error {
 		case "eight":
 			err = b.measureWrites(ctx, targets[1])
 		default:
-			err = fmt.Errorf("-parts %q is none of one, eight, boot", part)
+			return fmt.Errorf("-parts %q is none of one, eight, boot", part)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", part, err)
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", part, err))
+			b.note("%s was not measured: the run did not count.", part)
+			b.say("%s: %v", part, err)
+			continue
 		}
-		// A later part may fail.
 		b.say("- %s\n%s", strings.Join(b.notes[noted:], "\n- "), figures.Table(b.rows[told:]))
 	}
-	return nil
+	return failed
 }
 
 // text is what is printed and kept. The table comes last.
