@@ -26,11 +26,11 @@ root() {
 		echo "making a root of $2 for $1, once" >&2
 		mkdir -p .cache
 		# Its own look at binfmt_misc wants a package that asks the machine which architectures it runs.
-		timeout 1500 mmdebstrap --quiet --skip=check/qemu --dpkgopt=force-unsafe-io --arch="$1" --variant=minbase --include="$include" "$2" "$kept.part.tar" >"$work/log" 2>&1 || {
+		timeout 1500 mmdebstrap --quiet --skip=check/qemu --dpkgopt=force-unsafe-io --arch="$1" --variant=minbase --include="$include" "$2" "$work/root.tar" >"$work/log" 2>&1 || {
 			tail -n 20 "$work/log" >&2
 			exit 1
 		}
-		mv "$kept.part.tar" "$kept"
+		mv "$work/root.tar" "$kept"
 	fi
 	printf '%s\n' "$kept"
 }
