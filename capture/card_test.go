@@ -26,9 +26,10 @@ type fakeCard struct {
 
 	mu      sync.Mutex
 	absent  error
-	silent  bool // delivers nothing, and does not say why
-	overrun bool // loses frames before the next that it delivers
-	hangs   bool // does not close
+	silent  bool          // delivers nothing, and does not say why
+	overrun bool          // loses frames before the next that it delivers
+	hangs   bool          // does not close
+	holds   chan struct{} // nil, or held up opening until this is closed
 	port    string
 	current *fakeDevice
 	opens   int
@@ -55,6 +56,12 @@ func (f *fakeCard) set(change func(f *fakeCard)) {
 func (f *fakeCard) now() time.Duration { return time.Since(f.begun) + time.Hour }
 
 func (f *fakeCard) open() (device, error) {
+	f.mu.Lock()
+	holds := f.holds
+	f.mu.Unlock()
+	if holds != nil {
+		<-holds
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opens++
@@ -179,37 +186,39 @@ func runFake(t *testing.T, fake *fakeCard, script func(f *fakeCard, c *Card, h *
 }
 
 func runFakeAs(t *testing.T, fake *fakeCard, cfg Config, script func(f *fakeCard, c *Card, h *heard)) {
-	synctest.Test(t, func(t *testing.T) {
-		f := fake
-		f.begun = time.Now()
-		if f.fmt.Channels == 0 {
-			f.fmt = pcmFormat(8000, 2)
-		}
-		var log bytes.Buffer
-		cfg.Lines = []LineConfig{{"a", []int{0}}, {"b", []int{1}}}
-		c := New(cfg, slog.New(slog.NewTextHandler(&log, nil)))
-		c.open, c.now = f.open, f.now
-		h, other := &heard{t: t, lost: map[string]int64{}}, &heard{t: t, lost: map[string]int64{}}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() {
-			done <- c.Run(ctx, func(line int, p pcm.Period) { []*heard{h, other}[line].period(p) })
-		}()
-		script(f, c, h)
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-		if h.next != other.next || h.samples != other.samples {
-			t.Errorf("the lines differ: %d and %d frames", h.next, other.next)
-		}
-		if c.Status().Open {
-			t.Error("still open after Run")
-		}
-		if n := strings.Count(log.String(), "\n"); n > 12+4*int(c.Status().Reopened) {
-			t.Errorf("%d log lines:\n%s", n, log.String())
-		}
-	})
+	synctest.Test(t, func(t *testing.T) { runFakeIn(t, fake, cfg, script) })
+}
+
+// runFakeIn is runFakeAs in a bubble that there is.
+func runFakeIn(t *testing.T, f *fakeCard, cfg Config, script func(f *fakeCard, c *Card, h *heard)) {
+	f.begun = time.Now()
+	if f.fmt.Channels == 0 {
+		f.fmt = pcmFormat(8000, 2)
+	}
+	var log bytes.Buffer
+	cfg.Lines = []LineConfig{{"a", []int{0}}, {"b", []int{1}}}
+	c := New(cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	c.open, c.now = f.open, f.now
+	h, other := &heard{t: t, lost: map[string]int64{}}, &heard{t: t, lost: map[string]int64{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- c.Run(ctx, func(line int, p pcm.Period) { []*heard{h, other}[line].period(p) })
+	}()
+	script(f, c, h)
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if h.next != other.next || h.samples != other.samples {
+		t.Errorf("the lines differ: %d and %d frames", h.next, other.next)
+	}
+	if c.Status().Open {
+		t.Error("still open after Run")
+	}
+	if n := strings.Count(log.String(), "\n"); n > 12+4*int(c.Status().Reopened) {
+		t.Errorf("%d log lines:\n%s", n, log.String())
+	}
 }
 
 // near allows for what a retry and two periods take.
