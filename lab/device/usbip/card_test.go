@@ -234,6 +234,7 @@ func TestFaults(t *testing.T) {
 		}
 		card.SetFault(Hanging)
 		d.listen()
+		d.listen()
 		_ = d.conn.SetReadDeadline(time.Now().Add(time.Second))
 		if n, err := d.conn.Read(make([]byte, 1)); n != 0 || err == nil {
 			t.Errorf("hanging, it delivered %d bytes, %v", n, err)
@@ -244,8 +245,8 @@ func TestFaults(t *testing.T) {
 			t.Errorf("a transfer that waits, taken back: kind %d, number %d, result %d", a[0], a[1], int32(a[5]))
 		}
 		card.SetFault(Healthy)
-		if heard, status := hear(); !heard || status != done {
-			t.Errorf("healthy again: heard %t, result %d", heard, status)
+		if seq, _, status := d.packet(); seq != d.seq-1 || status != done {
+			t.Errorf("healthy again, what waited: number %d, want %d, result %d", seq, d.seq-1, status)
 		}
 	})
 }
