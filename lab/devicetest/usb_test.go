@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,8 +18,9 @@ import (
 	"github.com/linekeeper/linekeeper/lab/phone"
 )
 
-// usbKind is the card of both lines: two that nobody can tell apart but by their ports.
-var usbKind = usbip.Kind{Rate: 16000, Channels: 1}
+// usbKind is the card of both lines: two that nobody can tell apart but by their ports. Their rate is that of the calls,
+// so that what was played is recorded to the sample.
+var usbKind = usbip.Kind{Rate: 8000, Channels: 1}
 
 const cardOpen = `msg="sound card open"`
 
@@ -31,15 +33,24 @@ func TestUSBCards(t *testing.T) {
 	cards := map[int]device.USBCard{1: o.plugUSB(1), 2: o.plugUSB(2)}
 	since := o.moment()
 	o.shell(within(t, time.Minute), fmt.Sprintf(`sed -i -e 's/hw:CARD=Line1[^"]*/plughw:CARD=%s,DEV=0/' -e 's/hw:CARD=Line2[^"]*/plughw:CARD=%s,DEV=0/' \
-		-e 's/hang_over = .*/hang_over = "6s"/' /etc/linekeeper/linekeeper.toml && systemctl restart linekeeper`, stableName(cards[1]), stableName(cards[2])))
+		-e 's/hang_over = .*/hang_over = "8s"/' /etc/linekeeper/linekeeper.toml && systemctl restart linekeeper`, stableName(cards[1]), stableName(cards[2])))
 	o.await(since, 1, ready, 30*time.Second)
 	o.await(since, 2, cardOpen, 30*time.Second)
 
 	unplugged := o.unpluggedInACall()
 	swapped := o.putBackSwapped(cards)
 	o.shell(within(t, 40*time.Second), "systemctl stop linekeeper")
-	o.hearUSB(unplugged, true)
-	o.hearUSB(swapped, false)
+	for _, s := range []usbStep{unplugged, swapped} {
+		o.hearUSB(s)
+	}
+}
+
+// usbStep is a step of the test: the recorder's words of it, and what each line's call must hold, part by part; between
+// two parts the card was away.
+type usbStep struct {
+	name       string
+	from, upTo int // moments in the recorder's log
+	want       [2][]phone.Audio
 }
 
 // stableName is the ALSA name that systemd/linekeeper.rules gives to the card in a port.
@@ -63,42 +74,41 @@ func (o *office) pullUSB(port int) {
 	}
 }
 
-// planUSB is a call on each of two lines.
-func (o *office) planUSB(seed uint64, shortest time.Duration) []phone.Audio {
+// planUSB is a call on each of some lines.
+func (o *office) planUSB(seed uint64, lines int, shortest time.Duration) []phone.Audio {
 	o.t.Helper()
 	return must(phone.Plan(must(phone.FindVoices())(o.t), phone.PlanOptions{
-		Lines: 2, Calls: 1, Rate: usbKind.Rate, Pause: time.Second, Shortest: shortest, Longest: shortest + 2*time.Second, Seed: seed,
+		Lines: lines, Calls: 1, Rate: usbKind.Rate, Pause: time.Second, Shortest: shortest, Longest: shortest + 2*time.Second, Seed: seed,
 	}))(o.t)
 }
 
-// playUSB plays into both ports at once; the channel gives an error for each.
-func (o *office) playUSB(lines []phone.Audio) <-chan error {
-	ctx := within(o.t, time.Minute)
+// playUSB plays into the ports from 1 on at once; the function it gives waits for the end.
+func (o *office) playUSB(lines ...phone.Audio) (wait func()) {
+	ctx := within(o.t, 2*time.Minute)
 	played := make(chan error, len(lines))
 	for i, l := range lines {
 		go func() {
 			played <- o.device.PlayUSB(ctx, i+1, device.Sound{Rate: l.Format.Rate, Channels: 1, Samples: l.Samples})
 		}()
 	}
-	return played
-}
-
-func (o *office) awaitPlayed(played <-chan error) {
-	o.t.Helper()
-	for range cap(played) {
-		if err := <-played; err != nil {
-			o.t.Fatal(err)
+	return func() {
+		o.t.Helper()
+		for range lines {
+			if err := <-played; err != nil {
+				o.t.Fatal(err)
+			}
 		}
 	}
 }
 
-func (o *office) unpluggedInACall() day {
-	d := day{name: "unplugged in a call", from: o.moment(), played: o.planUSB(11, 16*time.Second)}
-	played := o.playUSB(d.played)
-	o.await(d.from, 2, callBegan, 30*time.Second)
-	o.talk(3 * time.Second)
-	o.pullUSB(1)
+func (o *office) unpluggedInACall() usbStep {
 	limit := time.Duration(3 * o.slowness() * float64(time.Second))
+	first, after := o.planUSB(11, 2, 8*time.Second), o.planUSB(13, 1, 5*time.Second)[0]
+	s := usbStep{name: "unplugged in a call", from: o.moment(), want: [2][]phone.Audio{{first[0], after}, {first[1]}}}
+	wait := o.playUSB(first...)
+	o.await(s.from, 2, callBegan, 30*time.Second)
+	o.talk(2 * time.Second)
+	o.pullUSB(1)
 	back := o.moment()
 	o.plugUSB(1)
 	begin := time.Now()
@@ -108,10 +118,11 @@ func (o *office) unpluggedInACall() day {
 	if took > limit {
 		o.t.Error("the card was not open again in time")
 	}
-	o.awaitPlayed(played)
-	o.await(d.from, 2, delivered, 60*time.Second)
-	d.upTo = o.moment()
-	return d
+	o.playUSB(after)()
+	wait()
+	o.await(s.from, 2, delivered, 60*time.Second)
+	s.upTo = o.moment()
+	return s
 }
 
 // slowness is how much longer than on a machine with nothing else to do it takes the guest to open a sound card and to
@@ -123,71 +134,76 @@ func (o *office) slowness() float64 {
 	return max(1, float64(time.Since(begin)-time.Second)/float64(300*time.Millisecond))
 }
 
-func (o *office) putBackSwapped(before map[int]device.USBCard) day {
-	d := day{name: "put back swapped", from: o.moment(), played: o.planUSB(12, 6*time.Second)}
+func (o *office) putBackSwapped(before map[int]device.USBCard) usbStep {
+	lines := o.planUSB(12, 2, 6*time.Second)
+	s := usbStep{name: "put back swapped", from: o.moment(), want: [2][]phone.Audio{lines[:1], lines[1:]}}
 	o.pullUSB(1)
 	o.pullUSB(2)
 	second, first := o.plugUSB(2), o.plugUSB(1)
 	if first.Index < second.Index || first.Path() != before[1].Path() || second.Path() != before[2].Path() {
 		o.t.Errorf("the cards are not swapped: %+v, %+v, before %+v", first, second, before)
 	}
-	o.await(d.from, 2, cardOpen, 20*time.Second)
-	o.awaitPlayed(o.playUSB(d.played))
-	o.await(d.from, 2, delivered, 60*time.Second)
-	d.upTo = o.moment()
-	return d
+	o.await(s.from, 2, cardOpen, time.Minute)
+	o.playUSB(lines...)()
+	o.await(s.from, 2, delivered, 60*time.Second)
+	s.upTo = o.moment()
+	return s
 }
 
-// hearUSB holds the calls of a day against what was played: one on each line, each with its own sound, and a gap in that
-// of the first line where its card was away.
-func (o *office) hearUSB(d day, gap bool) {
+// hearUSB holds the calls of a step against what was played: one on each line, each with its own sound.
+func (o *office) hearUSB(s usbStep) {
 	lib := must(library.Open(filepath.Join(o.head.Dir, "library.db"), time.Now))(o.t)
 	defer lib.Close()
 	all, _, err := lib.Calls(o.t.Context(), hq.Query{Limit: 500})
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	spoken := map[string]bool{}
-	for _, id := range callsOf(o.words()[d.from:d.upTo]) {
-		spoken[id] = true
-	}
+	spoken := callsOf(o.words()[s.from:s.upTo])
 	for i, line := range []string{"line 1", "line 2"} {
 		var calls []hq.Call
 		for _, c := range all {
-			if c.Line == line && spoken[c.ID.String()] {
+			if c.Line == line && slices.Contains(spoken, c.ID.String()) {
 				calls = append(calls, c)
 			}
 		}
 		if len(calls) != 1 {
-			o.t.Errorf("%s, %s: %d calls", d.name, line, len(calls))
+			o.t.Errorf("%s, %s: %d calls", s.name, line, len(calls))
 			continue
 		}
-		o.hearCall(d, i, calls[0], gap && i == 0)
+		o.hearParts(s.name, calls[0], s.want[i], s.want[1-i][0])
 	}
 }
 
-func (o *office) hearCall(d day, line int, c hq.Call, gap bool) {
+// hearParts compares what a call holds before and after its gaps with what was played on its line, and with what was
+// played on the other one.
+func (o *office) hearParts(step string, c hq.Call, want []phone.Audio, other phone.Audio) {
 	rate, got := decode(o.t, must(os.ReadFile(filepath.Join(o.head.Dir, "calls", c.ID.String()[:2], c.ID.String()+".lkc")))(o.t))
-	parts := [][]int16{got}
-	switch {
-	case gap && (len(c.Gaps) != 1 || c.Gaps[0].Cause != call.CauseCardLost):
-		o.t.Errorf("%s, %s: gaps %+v, not one of a lost card", d.name, c.Line, c.Gaps)
+	if rate != usbKind.Rate {
+		o.t.Errorf("%s, %s: %d frames a second", step, c.Line, rate)
 		return
-	case gap:
-		g := c.Gaps[0]
-		parts = [][]int16{got[:g.Position], got[g.Position+g.Frames:]}
-	case len(c.Gaps) != 0:
-		o.t.Errorf("%s, %s: gaps %+v", d.name, c.Line, c.Gaps)
+	}
+	var parts [][]int16
+	from := 0
+	for _, g := range c.Gaps {
+		if g.Cause != call.CauseCardLost {
+			o.t.Errorf("%s, %s: a gap by %s", step, c.Line, g.Cause)
+		}
+		parts = append(parts, got[from:g.Position])
+		// The end of the sound before may still be heard after the gap, in the quiet that the next one begins with.
+		from = int(g.Position+g.Frames) + 2*rate
+	}
+	parts = append(parts, got[min(from, len(got)):])
+	if len(parts) != len(want) {
+		o.t.Errorf("%s, %s: gaps %+v, want %d", step, c.Line, c.Gaps, len(want)-1)
+		return
 	}
 	for n, part := range parts {
-		for other, played := range d.played {
-			reference := phone.Resample(played.Samples, played.Format.Rate, rate)
-			heard, err := phone.Compare(reference, part, rate, -8*rate, len(reference))
-			o.t.Logf("%s, %s, part %d (%.1f s) beside what was played at port %d: correlation %.3f, offset %d, SNR %.1f dB, exact %t, gaps %v",
-				d.name, c.Line, n+1, float64(len(part))/float64(rate), other+1, heard.Correlation, heard.Offset, heard.SNR, heard.Exact, c.Gaps)
-			if own := other == line; err != nil || own && heard.Correlation < 0.97 || !own && heard.Correlation > 0.5 {
-				o.t.Errorf("%s, %s, part %d is wrong: %+v, %v", d.name, c.Line, n+1, heard, err)
-			}
+		own, err := phone.Compare(want[n].Samples, part, rate, -8*rate, len(want[n].Samples))
+		foreign, err2 := phone.Compare(other.Samples, part, rate, -8*rate, len(other.Samples))
+		o.t.Logf("%s, %s, part %d, %.1f s: as played from %.1f s, SNR %.1f dB, correlation %.3f; with the other line's %.3f",
+			step, c.Line, n+1, float64(len(part))/float64(rate), float64(own.Offset)/float64(rate), own.SNR, own.Correlation, foreign.Correlation)
+		if err != nil || err2 != nil || own.SNR < 40 || foreign.Correlation > 0.5 {
+			o.t.Errorf("%s, %s, part %d is not what was played: %+v, %v, %v", step, c.Line, n+1, own, err, err2)
 		}
 	}
 }
