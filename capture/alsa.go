@@ -236,6 +236,10 @@ func (d *alsaDevice) fillIn() {
 		port:   usbPort(os.DirFS("/sys"), int(card)),
 	}
 	d.place.buffer = d.place.format.Duration(int64(frames))
+	d.audio.feed.pcm, d.audio.feed.rate = C.alsa_pcm(), C.uint32_t(d.native.rateGiven)
+	if d.audio.feed.pcm != nil {
+		d.audio.feed.avail = (*[0]byte)(C.alsa_avail)
+	}
 }
 
 // data is called by miniaudio's thread with what the card delivered, where feed_attach did not make that C's work.

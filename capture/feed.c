@@ -138,7 +138,13 @@ static void data(struct device *d, void *out, const void *in, uint32_t frames)
 	struct feed *f = d->user;
 	struct timespec t;
 	clock_gettime(CLOCK_BOOTTIME, &t);
-	feed_write(f, in, frames * f->channels, (int64_t)t.tv_sec * 1000000000 + t.tv_nsec);
+	int64_t at = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	long more = f->avail ? f->avail(f->pcm) : 0;
+	if (more > 0)
+		at -= more * 1000000000LL / f->rate;
+	if (at > f->last) // the card counts in bursts
+		f->last = at;
+	feed_write(f, in, frames * f->channels, f->last);
 }
 
 void feed_attach(const struct feed_notification *n)

@@ -20,7 +20,7 @@ enum {
 };
 
 struct feed_slot {
-	int64_t at;    // CLOCK_BOOTTIME of the last frame's delivery, in ns
+	int64_t at;    // CLOCK_BOOTTIME, in ns, at which the card had the last frame
 	uint32_t used; // samples
 	uint32_t loss;
 };
@@ -36,6 +36,12 @@ struct feed {
 	uint32_t current;
 	uint32_t loss;     // the writer's: why frames were lost before the next one
 	uint32_t attached; // the sound library's thread writes by itself
+	int64_t last;      // the writer's: `at` of the last slot
+
+	// How many frames the card has that were not read yet; NULL: not known. A thread that comes late finds as many more.
+	long (*avail)(void *pcm);
+	void *pcm;
+	uint32_t rate; // of the card, frames a second
 	struct feed_slot *slot;
 	int16_t *samples;
 	uint32_t *order; // the slots that were handed over: number n is order[n % slots]
