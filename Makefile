@@ -59,7 +59,7 @@ export MAINTAINER
 deb: build build-arm64 $(NFPM) ## Debian packages of both programs for amd64 and arm64, into dist/ (MAINTAINER='Name <address>')
 	@images/deb.sh '$(VERSION)'
 .PHONY: deb-test
-deb-test: deb ## the packages installed, upgraded, run and removed in a clean Debian 12 (needs root); and built twice alike
+deb-test: deb ## the packages installed, upgraded, run and removed in clean Debians, arm64 too (needs root); and built twice alike
 	@lab/need.sh deb-test
 	@images/deb-test.sh '$(VERSION)'
 	@images/deb-again.sh '$(VERSION)'

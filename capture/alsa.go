@@ -26,6 +26,7 @@ import (
 const (
 	maxDeviceName = len(malgo.DeviceID{}) - 1
 	closeDeadline = 3 * time.Second
+	queueTime     = 30 * time.Second // that the program may be behind the card; what is not used takes no memory
 )
 
 // bootTime is CLOCK_BOOTTIME: it counts on while the machine sleeps, and nobody sets it.
@@ -111,7 +112,7 @@ func (o *alsaOpener) start(want conversion) (*alsaDevice, error) {
 		return nil, o.explain("open", err)
 	}
 	period := int(d.place.format.Frames(o.cfg.Period)) * d.native.channelsGiven
-	err = audio.size(int(2*o.cfg.Buffer/o.cfg.Period), period, d.native.channelsGiven)
+	err = audio.size(int(queueTime/o.cfg.Period), period, d.native.channelsGiven)
 	if err == nil {
 		err = d.makeEvent()
 	}
@@ -235,6 +236,10 @@ func (d *alsaDevice) fillIn() {
 		port:   usbPort(os.DirFS("/sys"), int(card)),
 	}
 	d.place.buffer = d.place.format.Duration(int64(frames))
+	d.audio.feed.pcm, d.audio.feed.rate = C.alsa_pcm(), C.uint32_t(d.native.rateGiven)
+	if d.audio.feed.pcm != nil {
+		d.audio.feed.avail = (*[0]byte)(C.alsa_avail)
+	}
 }
 
 // data is called by miniaudio's thread with what the card delivered, where feed_attach did not make that C's work.

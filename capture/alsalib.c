@@ -104,3 +104,13 @@ void alsa_opened(int *card, unsigned long *buffer)
 		*card = get_card(info);
 	free(info);
 }
+
+void *alsa_pcm(void) { return opened; }
+
+long alsa_avail(void *pcm)
+{
+	static long (*avail)(void *);
+	if (!avail)
+		avail = (long (*)(void *))symbol("snd_pcm_avail");
+	return avail ? avail(pcm) : 0;
+}

@@ -22,3 +22,7 @@ void alsa_close(void);
 // alsa_opened says which card that is (its number; -1: none, or not one of the kernel's) and how many frames its buffer
 // holds (0: not known).
 void alsa_opened(int *card, unsigned long *buffer);
+
+// alsa_pcm is that card, for alsa_avail, which says how many frames it has that were not read yet; less than 0: an error.
+void *alsa_pcm(void);
+long alsa_avail(void *pcm);

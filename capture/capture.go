@@ -21,6 +21,8 @@
 //     periods without samples, about one a second, whose LostFrames grow, so that the lines' timelines go on.
 //   - Frames that were overrun, or went by while the card was away, are counted by the clock (CLOCK_BOOTTIME): positions
 //     stay true to real time within a period. The ordinary drift of a card's clock is not a loss.
+//   - A machine that is held up loses nothing for as long as the card's buffer lasts, which is asked for 2 s; nothing for
+//     30 s where only the program is, and the sound library's thread, which just copies, is not.
 //   - A card that is in use by another program, or suspended while the machine slept, is tried again in the same way.
 //   - Two equal cards that change places would change the lines' names. Where the device is named after its USB port, as
 //     the package's udev rules name cards, or the configuration says the port, a card in another one is not recorded but
@@ -91,6 +93,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("device name of %d bytes: at most %d", len(c.Device), maxDeviceName)
 	case c.Device[0] == ':':
 		return fmt.Errorf("device %q begins with a colon: name it as ALSA does, like hw%s", c.Device, c.Device)
+	case c.Port != "" && !portPath.MatchString(c.Port):
+		return fmt.Errorf("USB port %q: bus and ports, like 1-1.2; run `linekeeper inputs --json` for those of the cards there are", c.Port)
 	case c.Rate < 0 || c.Rate > 0 && c.Rate < 8000:
 		return fmt.Errorf("card rate %d Hz: at least 8000, or 0 for what the card likes", c.Rate)
 	case c.Period < 10*time.Millisecond || c.Period > time.Second:
@@ -145,6 +149,7 @@ type Status struct {
 	Stuck int64
 
 	Overruns   int64 // how often frames were lost because nobody read them in time
+	Behind     int64 // of these, how often the program, not the card's thread, did not keep up
 	LostFrames int64 // frames of a line that were lost since Run, for any reason
 	Reopened   int64 // how often the card was opened again after it had been open
 }

@@ -16,6 +16,7 @@ const (
 	retryInterval  = 500 * time.Millisecond // between two attempts at opening
 	reportInterval = time.Second            // between two periods without samples while the card is away
 	logInterval    = 10 * time.Second       // between two log lines about lost audio
+	openPatience   = 5 * time.Second        // with an opening, before it is said that it hangs
 )
 
 // errStuck says that a device was not closed.
@@ -70,8 +71,7 @@ func (c *Card) Status() Status {
 
 // Run opens the card, and opens it again for ever, until ctx ends; it returns an error only where the configuration is
 // wrong, at once. sink is called from one goroutine, for each line in turn (line counts Config.Lines); the samples are
-// valid until it returns. A sink that takes longer than the time the queue holds (twice Config.Buffer) loses frames,
-// which is reported like any overrun.
+// valid until it returns. A sink that falls behind by more than 30 s loses frames, which is reported like any overrun.
 func (c *Card) Run(ctx context.Context, sink func(line int, p pcm.Period)) error {
 	if err := c.cfg.validate(); err != nil {
 		return fmt.Errorf("capture from %s: %w", c.cfg.Device, err)
@@ -110,7 +110,7 @@ type run struct {
 // record opens the card and listens until it is lost, or ctx ends. It returns why.
 func (r *run) record(ctx context.Context) error {
 	r.away = true
-	dev, err := r.open()
+	dev, err := r.tryOpen(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,6 +135,43 @@ func (r *run) record(ctx context.Context) error {
 		dev.queue().free()
 	}
 	return err
+}
+
+// tryOpen opens the card. A driver may hold that up for ever; meanwhile the frames that go by are reported, and nobody
+// else tries. Once ctx has ended it is given the time that closing is.
+func (r *run) tryOpen(ctx context.Context) (device, error) {
+	type result struct {
+		dev device
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		dev, err := r.open()
+		done <- result{dev, err}
+	}()
+	tick := time.NewTicker(reportInterval)
+	defer tick.Stop()
+	begun, ended, end := r.now(), ctx.Done(), (<-chan time.Time)(nil)
+	for {
+		select {
+		case x := <-done:
+			return x.dev, x.err
+		case <-tick.C:
+			r.report()
+			if r.now()-begun >= openPatience {
+				r.failed(fmt.Errorf("sound card %s: its driver has not finished opening it for more than %v: pull it out, or start the machine anew", r.cfg.Device, openPatience))
+			}
+		case <-ended:
+			ended, end = nil, time.After(closeDeadline)
+		case <-end:
+			go func() {
+				if x := <-done; x.dev != nil && x.dev.close() == nil {
+					x.dev.queue().free()
+				}
+			}()
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // listen hands periods on until the card is lost or ctx ends.
@@ -170,7 +207,12 @@ func (r *run) drain(q *queue, split *splitter) (heard bool) {
 		if r.away {
 			cause = causeCardLost
 		} else if s.loss {
-			r.update(func(st *Status) { st.Overruns++ })
+			r.update(func(st *Status) {
+				st.Overruns++
+				if s.behind {
+					st.Behind++
+				}
+			})
 		}
 		loss := s.loss || r.away && r.timeline.started
 		if loss {
@@ -220,15 +262,20 @@ func (r *run) lost(frames int64, cause string, at time.Duration) {
 
 // wait lets some time pass before the next attempt, and reports the frames that go by.
 func (r *run) wait(ctx context.Context) {
-	if now := r.now(); now-r.reportedAt >= reportInterval {
-		r.reportedAt = now
-		r.reportLoss(now)
-	}
+	r.report()
 	timer := time.NewTimer(retryInterval)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
+	}
+}
+
+// report reports the frames that went by, not more often than is of use.
+func (r *run) report() {
+	if now := r.now(); now-r.reportedAt >= reportInterval {
+		r.reportedAt = now
+		r.reportLoss(now)
 	}
 }
 

@@ -26,9 +26,10 @@ type fakeCard struct {
 
 	mu      sync.Mutex
 	absent  error
-	silent  bool // delivers nothing, and does not say why
-	overrun bool // loses frames before the next that it delivers
-	hangs   bool // does not close
+	silent  bool          // delivers nothing, and does not say why
+	overrun bool          // loses frames before the next that it delivers
+	hangs   bool          // does not close
+	holds   chan struct{} // nil, or held up opening until this is closed
 	port    string
 	current *fakeDevice
 	opens   int
@@ -42,6 +43,8 @@ type fakeDevice struct {
 	gone chan struct{}
 	stop chan struct{}
 	done chan struct{}
+
+	pulled bool // for ever: what comes back is opened anew
 }
 
 func (f *fakeCard) set(change func(f *fakeCard)) {
@@ -53,6 +56,12 @@ func (f *fakeCard) set(change func(f *fakeCard)) {
 func (f *fakeCard) now() time.Duration { return time.Since(f.begun) + time.Hour }
 
 func (f *fakeCard) open() (device, error) {
+	f.mu.Lock()
+	holds := f.holds
+	f.mu.Unlock()
+	if holds != nil {
+		<-holds
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opens++
@@ -67,7 +76,7 @@ func (f *fakeCard) open() (device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &fakeDevice{f, f.fmt, q, make(chan struct{}, 1), make(chan struct{}), make(chan struct{}), make(chan struct{})}
+	d := &fakeDevice{f, f.fmt, q, make(chan struct{}, 1), make(chan struct{}), make(chan struct{}), make(chan struct{}), false}
 	f.current = d
 	go d.deliver(period)
 	return d, nil
@@ -82,7 +91,7 @@ func (d *fakeDevice) deliver(period int) {
 		select {
 		case <-tick.C:
 			d.card.set(func(f *fakeCard) {
-				if f.silent {
+				if f.silent || d.pulled {
 					return
 				}
 				if f.overrun {
@@ -177,37 +186,39 @@ func runFake(t *testing.T, fake *fakeCard, script func(f *fakeCard, c *Card, h *
 }
 
 func runFakeAs(t *testing.T, fake *fakeCard, cfg Config, script func(f *fakeCard, c *Card, h *heard)) {
-	synctest.Test(t, func(t *testing.T) {
-		f := fake
-		f.begun = time.Now()
-		if f.fmt.Channels == 0 {
-			f.fmt = pcmFormat(8000, 2)
-		}
-		var log bytes.Buffer
-		cfg.Lines = []LineConfig{{"a", []int{0}}, {"b", []int{1}}}
-		c := New(cfg, slog.New(slog.NewTextHandler(&log, nil)))
-		c.open, c.now = f.open, f.now
-		h, other := &heard{t: t, lost: map[string]int64{}}, &heard{t: t, lost: map[string]int64{}}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() {
-			done <- c.Run(ctx, func(line int, p pcm.Period) { []*heard{h, other}[line].period(p) })
-		}()
-		script(f, c, h)
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-		if h.next != other.next || h.samples != other.samples {
-			t.Errorf("the lines differ: %d and %d frames", h.next, other.next)
-		}
-		if c.Status().Open {
-			t.Error("still open after Run")
-		}
-		if n := strings.Count(log.String(), "\n"); n > 12 {
-			t.Errorf("%d log lines:\n%s", n, log.String())
-		}
-	})
+	synctest.Test(t, func(t *testing.T) { runFakeIn(t, fake, cfg, script) })
+}
+
+// runFakeIn is runFakeAs in a bubble that there is.
+func runFakeIn(t *testing.T, f *fakeCard, cfg Config, script func(f *fakeCard, c *Card, h *heard)) {
+	f.begun = time.Now()
+	if f.fmt.Channels == 0 {
+		f.fmt = pcmFormat(8000, 2)
+	}
+	var log bytes.Buffer
+	cfg.Lines = []LineConfig{{"a", []int{0}}, {"b", []int{1}}}
+	c := New(cfg, slog.New(slog.NewTextHandler(&log, nil)))
+	c.open, c.now = f.open, f.now
+	h, other := &heard{t: t, lost: map[string]int64{}}, &heard{t: t, lost: map[string]int64{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		done <- c.Run(ctx, func(line int, p pcm.Period) { []*heard{h, other}[line].period(p) })
+	}()
+	script(f, c, h)
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if h.next != other.next || h.samples != other.samples {
+		t.Errorf("the lines differ: %d and %d frames", h.next, other.next)
+	}
+	if c.Status().Open {
+		t.Error("still open after Run")
+	}
+	if n := strings.Count(log.String(), "\n"); n > 12+4*int(c.Status().Reopened) {
+		t.Errorf("%d log lines:\n%s", n, log.String())
+	}
 }
 
 // near allows for what a retry and two periods take.
@@ -281,6 +292,32 @@ func TestCardThatIsPulledOutAndPutBack(t *testing.T) {
 	}
 }
 
+// TestCardThatIsPulledOutAHundredTimes: each time at another moment of the period and for another time.
+func TestCardThatIsPulledOutAHundredTimes(t *testing.T) {
+	runFake(t, &fakeCard{}, func(f *fakeCard, c *Card, h *heard) {
+		for i := range 100 {
+			time.Sleep(5*time.Second + time.Duration(i*37)*time.Millisecond)
+			f.set(func(f *fakeCard) {
+				f.absent, f.current.pulled = errors.New("no such device"), true
+				if i%2 == 0 { // the other half says nothing
+					close(f.current.gone)
+				}
+			})
+			time.Sleep(time.Duration(i*i) * time.Millisecond)
+			f.set(func(f *fakeCard) { f.absent = nil })
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			if s := c.Status(); !s.Open || s.Reopened != int64(i+1) {
+				t.Fatalf("pulled out %d times: 3 s after it is back: %+v", i+1, s)
+			}
+		}
+		h.at(f.now() - time.Hour)
+		if s := c.Status(); s.LostFrames != h.lost[causeCardLost] || s.Overruns != 0 || s.Reopened != 100 {
+			t.Errorf("%+v, heard of a loss of %v", s, h.lost)
+		}
+	})
+}
+
 func TestCardThatIsAbsentAtFirst(t *testing.T) {
 	runFake(t, &fakeCard{absent: errors.New("no such device")}, func(f *fakeCard, c *Card, h *heard) {
 		time.Sleep(time.Hour)
@@ -338,6 +375,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"no device":  func(c *Config) { c.Device = "" },
 		"colon":      func(c *Config) { c.Device = ":0,0" },
 		"bytes":      func(c *Config) { c.Device = strings.Repeat("x", 300) },
+		"USB port":   func(c *Config) { c.Port = "usb1_2" },
 		"card rate":  func(c *Config) { c.Rate = 50 },
 		"line rate":  func(c *Config) { c.LineRate = 44100 },
 		"period":     func(c *Config) { c.Period = time.Millisecond },

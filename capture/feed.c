@@ -9,8 +9,10 @@
 struct feed *feed_new(void)
 {
 	struct feed *f = calloc(1, sizeof(*f));
-	if (f)
+	if (f) {
 		f->event = -1;
+		pthread_mutex_init(&f->lock, NULL);
+	}
 	return f;
 }
 
@@ -21,13 +23,24 @@ int feed_size(struct feed *f, uint32_t slots, uint32_t capacity, uint32_t channe
 	f->channels = channels;
 	f->slot = calloc(slots, sizeof(*f->slot));
 	f->samples = calloc((size_t)slots * capacity, sizeof(*f->samples));
-	return f->slot && f->samples;
+	f->order = calloc(slots, sizeof(*f->order));
+	f->free = calloc(slots, sizeof(*f->free));
+	if (!f->slot || !f->samples || !f->order || !f->free)
+		return 0;
+	while (f->frees < slots) {
+		f->free[f->frees] = slots - 1 - f->frees;
+		f->frees++;
+	}
+	return 1;
 }
 
 void feed_free(struct feed *f)
 {
 	free(f->slot);
 	free(f->samples);
+	free(f->order);
+	free(f->free);
+	pthread_mutex_destroy(&f->lock);
 	free(f);
 }
 
@@ -35,26 +48,49 @@ static void hand_over(struct feed *f)
 {
 	uint64_t one = 1;
 	f->filling = 0;
+	f->order[f->written % f->slots] = f->current;
 	__atomic_store_n(&f->written, f->written + 1, __ATOMIC_RELEASE);
 	if (f->event >= 0 && write(f->event, &one, sizeof(one)) < 0) {
 		// It holds so many events already that the reader cannot have missed them.
 	}
 }
 
+// take makes a free slot the current one, and says whether there was one.
+static int take(struct feed *f)
+{
+	pthread_mutex_lock(&f->lock);
+	int some = f->frees > 0;
+	if (some)
+		f->current = f->free[--f->frees];
+	pthread_mutex_unlock(&f->lock);
+	return some;
+}
+
+uint32_t feed_next(struct feed *f) { return f->order[f->read % f->slots]; }
+
+void feed_release(struct feed *f)
+{
+	uint32_t slot = feed_next(f);
+	__atomic_store_n(&f->read, f->read + 1, __ATOMIC_RELEASE);
+	pthread_mutex_lock(&f->lock);
+	f->free[f->frees++] = slot;
+	pthread_mutex_unlock(&f->lock);
+}
+
 void feed_write(struct feed *f, const int16_t *samples, uint32_t n, int64_t at)
 {
 	while (n > 0) {
-		if (f->written - __atomic_load_n(&f->read, __ATOMIC_ACQUIRE) == f->slots) {
-			f->loss = 1;
+		if (!f->filling && !take(f)) {
+			f->loss = FEED_FULL;
 			return;
 		}
-		uint32_t i = f->written % f->slots;
+		uint32_t i = f->current;
 		struct feed_slot *s = &f->slot[i];
 		if (!f->filling) {
 			s->used = 0;
 			s->loss = f->loss;
 			f->filling = 1;
-			f->loss = 0;
+			f->loss = FEED_NO_LOSS;
 		}
 		uint32_t fits = f->capacity - s->used < n ? f->capacity - s->used : n;
 		memcpy(f->samples + (size_t)i * f->capacity + s->used, samples, fits * sizeof(*samples));
@@ -70,7 +106,7 @@ void feed_write(struct feed *f, const int16_t *samples, uint32_t n, int64_t at)
 void feed_break(struct feed *f)
 {
 	feed_flush(f);
-	f->loss = 1;
+	f->loss = FEED_BREAK;
 }
 
 void feed_flush(struct feed *f)
@@ -102,7 +138,13 @@ static void data(struct device *d, void *out, const void *in, uint32_t frames)
 	struct feed *f = d->user;
 	struct timespec t;
 	clock_gettime(CLOCK_BOOTTIME, &t);
-	feed_write(f, in, frames * f->channels, (int64_t)t.tv_sec * 1000000000 + t.tv_nsec);
+	int64_t at = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	long more = f->avail ? f->avail(f->pcm) : 0;
+	if (more > 0)
+		at -= more * 1000000000LL / f->rate;
+	if (at > f->last) // the card counts in bursts
+		f->last = at;
+	feed_write(f, in, frames * f->channels, f->last);
 }
 
 void feed_attach(const struct feed_notification *n)

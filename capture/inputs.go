@@ -18,6 +18,7 @@ type Input struct {
 	Device      string `json:"device"`      // what Config.Device takes; it has the card's ID, which does not change with the order of plugging
 	Card        string `json:"card"`        // the card's ID
 	Description string `json:"description"` // for a person: what it is, and where it is plugged in
+	Port        string `json:"usb_port"`    // the USB port it is in, as Config.Port takes it: 1-1.2; empty: none
 	InUse       bool   `json:"in_use"`      // a program is recording from it now
 	Rates       []int  `json:"rates"`       // frames a second that it can do, ascending; of USB cards only, or the one in use
 	Channels    int    `json:"channels"`    // the most it can do; 0: not known
@@ -26,7 +27,7 @@ type Input struct {
 // Inputs lists the sound cards that can record, as the kernel knows them; none is opened. On a machine without sound
 // cards the list is empty. Names of asound.conf are not listed, but can be used.
 func Inputs() ([]Input, error) {
-	return inputs(os.DirFS("/proc/asound"))
+	return inputs(os.DirFS("/proc/asound"), os.DirFS("/sys"))
 }
 
 var (
@@ -36,8 +37,8 @@ var (
 
 type soundCard struct{ id, description string }
 
-// inputs reads /proc/asound: the files cards and pcm, and what there is of each device.
-func inputs(proc fs.FS) ([]Input, error) {
+// inputs reads /proc/asound: the files cards and pcm, and what there is of each device; and of sysfs the card's place.
+func inputs(proc, sys fs.FS) ([]Input, error) {
 	cards, err := readCards(proc)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // no sound card, and no driver of one
@@ -64,6 +65,7 @@ func inputs(proc fs.FS) ([]Input, error) {
 			Device:      fmt.Sprintf("plughw:CARD=%s,DEV=%d", card.id, dev),
 			Card:        card.id,
 			Description: m[3] + ", " + card.description,
+			Port:        usbPort(sys, number),
 		}
 		in.readCapabilities(proc, number, dev)
 		list = append(list, in)

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"io/fs"
 	"reflect"
 	"testing"
 	"testing/fstest"
@@ -55,14 +56,15 @@ func TestInputs(t *testing.T) {
 	for name, text := range procAsound {
 		proc[name] = &fstest.MapFile{Data: []byte(text)}
 	}
-	got, err := inputs(proc)
+	sys := fstest.MapFS{"class/sound/card1": {Mode: fs.ModeSymlink, Data: []byte("../../devices/usb1/1-2/1-2:1.0/sound/card1")}}
+	got, err := inputs(proc, sys)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []Input{
 		{Device: "plughw:CARD=PCH,DEV=0", Card: "PCH", Description: "ALC887-VD Analog, HDA Intel PCH at 0xf7f10000 irq 30", InUse: true, Rates: []int{44100}, Channels: 2},
 		{Device: "plughw:CARD=PCH,DEV=2", Card: "PCH", Description: "ALC887-VD Alt Analog, HDA Intel PCH at 0xf7f10000 irq 30"},
-		{Device: "plughw:CARD=Device,DEV=0", Card: "Device", Description: "USB Audio, C-Media Electronics Inc. USB Audio Device at usb-0000:00:14.0-2, full speed", Rates: []int{44100, 48000}, Channels: 1},
+		{Device: "plughw:CARD=Device,DEV=0", Card: "Device", Description: "USB Audio, C-Media Electronics Inc. USB Audio Device at usb-0000:00:14.0-2, full speed", Port: "1-2", Rates: []int{44100, 48000}, Channels: 1},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
@@ -76,7 +78,7 @@ func TestInputsWithoutSoundCards(t *testing.T) {
 		"no pcm":    {"cards": {Data: []byte("--- no soundcards ---\n")}},
 		"nonsense":  {"cards": {Data: []byte("\x00 0 [\n0 []: \n 99999999999999999999 [x]: y\n")}, "pcm": {Data: []byte("00-00\n: :\n")}},
 	} {
-		if got, err := inputs(proc); err != nil || len(got) != 0 {
+		if got, err := inputs(proc, fstest.MapFS{}); err != nil || len(got) != 0 {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}

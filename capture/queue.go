@@ -15,6 +15,7 @@ type slot struct {
 	samples []int16       // interleaved
 	at      time.Duration // CLOCK_BOOTTIME at which the last frame was delivered
 	loss    bool          // frames were lost before the first
+	behind  bool          // that is because the reader did not keep up, not because of the card
 }
 
 // queue is the Go side of a feed (feed.h says what that is). It has one writer (write, breakHere, flush: usually the
@@ -72,16 +73,17 @@ func (q *queue) next() (slot, bool) {
 	if q.waiting() == 0 {
 		return slot{}, false
 	}
-	_, read := q.counters()
-	i := atomic.LoadUint64(read) % uint64(q.feed.slots)
+	i := C.feed_next(q.feed)
 	s := unsafe.Slice(q.feed.slot, q.feed.slots)[i]
 	all := unsafe.Slice((*int16)(q.feed.samples), int(q.feed.slots)*int(q.feed.capacity))
 	first := int(i) * int(q.feed.capacity)
-	return slot{samples: all[first : first+int(s.used)], at: time.Duration(s.at), loss: s.loss != 0}, true
+	return slot{
+		samples: all[first : first+int(s.used)],
+		at:      time.Duration(s.at),
+		loss:    s.loss != C.FEED_NO_LOSS,
+		behind:  s.loss == C.FEED_FULL,
+	}, true
 }
 
 // release gives the slot of next back.
-func (q *queue) release() {
-	_, read := q.counters()
-	atomic.AddUint64(read, 1)
-}
+func (q *queue) release() { C.feed_release(q.feed) }

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -72,8 +73,74 @@ func TestQueueMarksLosses(t *testing.T) {
 		t.Fatal("more than what there was room for")
 	}
 	q.write(count(0, 10))
-	if s, ok := q.next(); !ok || !s.loss {
+	if s, ok := q.next(); !ok || !s.loss || !s.behind {
 		t.Fatalf("nothing says that frames were dropped: %+v", s)
+	}
+}
+
+// TestQueueKeepsTheOrder: slots are used again in another order than that in which they are read.
+func TestQueueKeepsTheOrder(t *testing.T) {
+	q, _ := newTestQueue(t, 7, 10)
+	written, read := 0, 0
+	for round := range 100 {
+		for range round % 7 {
+			q.write(count(written, 10))
+			written = (written + 10) % 10000
+		}
+		for range round % 7 {
+			s, ok := q.next()
+			if !ok || s.loss || !slices.Equal(s.samples, count(read, 10)) {
+				t.Fatalf("round %d: %+v, want from %d on", round, s, read)
+			}
+			q.release()
+			read = (read + 10) % 10000
+		}
+	}
+}
+
+// TestQueueUsesOneSlotWhereTheReaderKeepsUp: what is never needed takes no memory.
+func TestQueueUsesOneSlotWhereTheReaderKeepsUp(t *testing.T) {
+	q, _ := newTestQueue(t, 100, 10)
+	slots := map[*int16]bool{}
+	for range 1000 {
+		q.write(count(0, 10))
+		s, ok := q.next()
+		if !ok {
+			t.Fatal("nothing was handed over")
+		}
+		slots[&s.samples[0]] = true
+		q.release()
+	}
+	if len(slots) != 1 {
+		t.Errorf("%d slots were used", len(slots))
+	}
+}
+
+// TestQueueFromAnotherThread writes as the sound library does, beside the reader.
+func TestQueueFromAnotherThread(t *testing.T) {
+	q, _ := newTestQueue(t, 5, 10)
+	const all = 20000
+	go func() {
+		for i := 0; i < all; {
+			if q.waiting() < 4 {
+				q.write(count(i%1000, 10))
+				i += 10
+			} else {
+				runtime.Gosched()
+			}
+		}
+	}()
+	for i := 0; i < all; {
+		s, ok := q.next()
+		if !ok {
+			runtime.Gosched()
+			continue
+		}
+		if s.loss || !slices.Equal(s.samples, count(i%1000, 10)) {
+			t.Fatalf("at %d: %+v", i, s)
+		}
+		q.release()
+		i += 10
 	}
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs in the container that images/deb-test.sh makes: installs, upgrades, removes, purges and installs again, and looks
-# at what is there after each. With "running" systemd runs, and so do the units.
+# at what is there after each. With "running" systemd runs, and so do the units; "still" is without it, and "emulated" too,
+# for another architecture: what does not differ there, manuals and completion, is left out.
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 HOME=/root
 running=false
@@ -43,6 +44,19 @@ installed() {
 	same 'linekeeper-hq' "$(id -nG linekeeper-hq)" "groups of linekeeper-hq"
 }
 
+# hardened: the programs load at an address that nobody knows beforehand, nothing that the loader fills in stays
+# writable, no stack runs, and they are within the size that is promised.
+hardened() {
+	for name in linekeeper linekeeper-hq; do
+		readelf -hdlW /usr/bin/$name >/tmp/elf
+		for mark in 'Type: *DYN' 'FLAGS_1.* NOW .*PIE' GNU_RELRO 'GNU_STACK .* RW  '; do
+			grep -q "$mark" /tmp/elf || fail "$name is not hardened: no $mark"
+		done
+		! grep -q TEXTREL /tmp/elf || fail "$name writes to its own code when it is loaded"
+		[ "$(stat -c %s /usr/bin/$name)" -le $((25 << 20)) ] || fail "$name is larger than 25 MiB"
+	done
+}
+
 libraries() {
 	for name in linekeeper linekeeper-hq; do
 		wanted=$(dpkg-query -W -f '${Depends}' $name)
@@ -57,10 +71,32 @@ libraries() {
 	done
 }
 
+# leaves COMMAND ... prints each of its commands that does something.
+leaves() {
+	found=$("$@" --help | sed -n '/^Available Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p')
+	[ -n "$found" ] || echo "$*"
+	for word in $found; do
+		case $word in help | completion) ;; *) leaves "$@" "$word" ;; esac
+	done
+}
+
+# told NAME: the manual has each command and option, and completion offers each command.
+told() {
+	man -E UTF-8 -P cat "$1" >/tmp/manual
+	leaves "$1" >/tmp/leaves
+	while read -r leaf; do
+		grep -qE "^   ${leaf#* }( |\$)" /tmp/manual || fail "man $1 lacks '$leaf'"
+		# shellcheck disable=SC2086 # a command and its words
+		for option in $($leaf --help </dev/null | sed -n 's/^ *\(-[a-z], \)\{0,1\}\(--[a-z-]*\).*/\2/p'); do
+			grep -qE "^       .*$option( |,|\$)" /tmp/manual || fail "man $1 lacks $option of '$leaf'"
+		done
+		fish -c "complete -C '$leaf'" </dev/null | grep -qE "^${leaf##* }([[:space:]]|\$)" || fail "fish completion of '$leaf'"
+	done </tmp/leaves
+	[ "$(wc -l </tmp/leaves)" -ge 5 ] || fail "$1 --help names no commands"
+}
+
 manuals() {
 	for name in linekeeper linekeeper-hq; do
-		version=$($name --version)
-		same "$name version" "${version% *}" "$name --version"
 		page=$(man -w $name)
 		same "/usr/share/man/man8/$name.8.gz" "$page" "manual of $name"
 		same '' "$(man --warnings -E UTF-8 -P cat $name 2>&1 >/dev/null)" "warnings of man $name"
@@ -69,11 +105,15 @@ manuals() {
 		bash -c ". /usr/share/bash-completion/bash_completion; _completion_loader $name; complete -p $name" |
 			grep -q start_$name || fail "bash completion of $name"
 		same "_$name" "$(zsh -c "autoload -U compinit; compinit -u -d /tmp/zcompdump; print \$_comps[$name]")" "zsh completion of $name"
-		fish -c "complete -C '$name check'" | grep -q check-config || fail "fish completion of $name"
+		told $name
 	done
 }
 
 configurations() {
+	for name in linekeeper linekeeper-hq; do
+		version=$($name --version)
+		same "$name version" "${version% *}" "$name --version"
+	done
 	linekeeper check-config /etc/linekeeper/linekeeper.toml | grep -q '0 lines, opus, ring of 2048 MiB' || fail "example configuration of the recorder"
 	# Every key of it stands there with the value that it has without.
 	sed 's/^# \([a-z_]* = \)/\1/' /etc/linekeeper/linekeeper.toml | sed '/^name =/d; /^device =/d; /^channels =/d; /^sides =/d' >/tmp/every.toml
@@ -87,6 +127,15 @@ configurations() {
 	systemd-analyze cat-config systemd/journald.conf | grep -q '^SystemMaxUse=64M' || fail "the journal's bound"
 	systemd-analyze cat-config systemd/timesyncd.conf | grep -q '^SaveIntervalSec=10min' || fail "the saved clock"
 	same '' "$(udevadm test /sys/class/net/lo 2>&1 | grep linekeeper.rules: || true)" "udev's opinion of the rules"
+}
+
+# recorded: a call is found in a file, whole, and written in each codec.
+recorded() {
+	for codec in opus mp3 flac; do
+		said=$(linekeeper replay /deb-test/call.wav --json --codec $codec --out /tmp/calls-$codec) || fail "replay in $codec"
+		same 1 "$(printf '%s' "$said" | grep -c '"call":')" "calls in $codec"
+		same 1 "$(find /tmp/calls-$codec -type f -size +8k | wc -l)" "files of calls in $codec"
+	done
 }
 
 unconfigured() {
@@ -109,7 +158,9 @@ configured() {
 	[ "$(property linekeeper StatusText)" != '' ] || fail "the recorder says nothing of its state"
 	linekeeper status --json | grep -q '"front desk"' || fail "linekeeper status"
 	journalctl -u linekeeper | grep -q 'mode is different' && fail "the unit and tmpfiles.d differ in a mode"
-	same yes "$(systemctl show -P NoNewPrivileges linekeeper)" "sandbox"
+	for name in linekeeper linekeeper-hq; do
+		systemd-analyze security --no-pager --threshold=15 $name.service >/tmp/security || { tail -n 1 /tmp/security; fail "the sandbox of $name"; }
+	done
 }
 
 # comes_back NAME SIGNAL: a program that dies of it, or stands still and is seen by its watchdog, is started again.
@@ -184,10 +235,16 @@ purged() {
 title "an older version installed"
 install /deb-test/old
 installed
+hardened
 libraries
-title "manual pages, completion, example configurations"
-manuals
+if [ "$1" != emulated ]; then
+	title "manual pages and completion"
+	manuals
+fi
+title "example configurations"
 configurations
+title "a call replayed"
+recorded
 if $running; then
 	title "units without a configuration"
 	unconfigured

@@ -15,7 +15,7 @@ packages_of() {
 	bench) printf '%s\n' alsa-utils opus-tools libasound2-dev asterisk-core-sounds-en-wav ffmpeg ;;
 	arm64) printf '%s\n' gcc-aarch64-linux-gnu libc6-dev-arm64-cross libopus-dev:arm64 libmp3lame-dev:arm64 qemu-user asterisk-core-sounds-en-wav ;;
 	lab)
-		printf '%s\n' qemu-system-x86 qemu-utils seabios mmdebstrap busybox-static cpio e2fsprogs kmod xz-utils \
+		printf '%s\n' qemu-system-x86 qemu-utils seabios mmdebstrap uidmap busybox-static cpio e2fsprogs kmod xz-utils \
 			linux-headers-amd64 linux-source libasound2-dev asterisk-core-sounds-en-wav
 		;;
 	deb-test) printf '%s\n' mmdebstrap systemd-container ;;

@@ -149,6 +149,9 @@ func (d *Device) arguments() []string {
 		}
 		disk = append(disk, "-device", "virtio-blk-pci,serial=data,drive="+node)
 	}
+	if d.cfg.Slot {
+		disk = append(disk, "-device", "sdhci-pci,id=sdhci", "-drive", "if=none,id=slotdrive", "-device", "sd-card,id=slot,drive=slotdrive")
+	}
 	clock := "base=utc"
 	if !d.cfg.Clock.IsZero() {
 		clock = "base=" + d.cfg.Clock.UTC().Format("2006-01-02T15:04:05")

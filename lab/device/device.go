@@ -17,8 +17,9 @@ type Config struct {
 	CPUs      int    // 0: 2
 	MemoryMiB int    // 0: 512
 	Data      *Disk  // the data disk; nil: none
+	Slot      bool   // for SD cards: PlugSDCard
 	Clock     time.Time
-	Boot      time.Duration // that a boot may take at most; 0: 2 minutes
+	Boot      time.Duration // that a boot may take at most; 0: 5 minutes, of the 10 s that it takes where nothing else runs
 
 	// OnAck is called, one line after the other, with what the guest writes to /dev/virtio-ports/lab.ack. All that was
 	// written before a power cut is told before PowerCut returns. nil: nobody listens.
@@ -64,7 +65,7 @@ func Start(ctx context.Context, image Image, cfg Config) (*Device, error) {
 		d.cfg.MemoryMiB = 512
 	}
 	if d.cfg.Boot == 0 {
-		d.cfg.Boot = 2 * time.Minute
+		d.cfg.Boot = 5 * time.Minute
 	}
 	if err := d.prepare(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("make the device: %w", err), d.Close())

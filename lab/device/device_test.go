@@ -33,7 +33,7 @@ func start(t *testing.T, cfg device.Config) *device.Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := device.Start(within(t, 3*time.Minute), image, cfg)
+	d, err := device.Start(within(t, 6*time.Minute), image, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,12 +44,13 @@ func start(t *testing.T, cfg device.Config) *device.Device {
 
 // TestHandles tries every handle of a device once.
 func TestHandles(t *testing.T) {
-	d := start(t, device.Config{Data: &device.Disk{Bytes: 64 << 20, Mount: "/data", Log: true}})
-	ctx := within(t, 3*time.Minute)
+	d := start(t, device.Config{Data: &device.Disk{Bytes: 64 << 20, Mount: "/data", Log: true}, Slot: true})
+	ctx := within(t, 12*time.Minute)
 	for _, handle := range []struct {
 		name string
 		try  func(context.Context, *testing.T, *device.Device)
-	}{{"files and commands", files}, {"clock", clock}, {"input", input}, {"stick", stick}, {"network", network}, {"power cut", powerCut}} {
+	}{{"files and commands", files}, {"clock", clock}, {"input", input}, {"stick", stick}, {"SD card", sdCard}, {"hook", hook},
+		{"USB sound", usbSound}, {"network", network}, {"power cut", powerCut}} {
 		t.Run(handle.name, func(t *testing.T) { handle.try(ctx, t, d) })
 	}
 }

@@ -187,6 +187,9 @@ func hash(parts ...[]byte) string {
 
 // output runs a command of the host to its end, in a process group that ends with ctx.
 func output(ctx context.Context, name string, args ...string) (string, error) {
+	if _, err := exec.LookPath(name); err != nil { // of others than root PATH has no sbin
+		name = filepath.Join("/usr/sbin", name)
+	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -4,9 +4,20 @@
 #   prepare.sh OUT KERNEL SUITE    vmlinuz, initrd (busybox and the modules that reach the root), root.img (ext4)
 #
 # KERNEL is a release such as linux-headers-amd64 depends on: its image is downloaded and unpacked, never installed.
-# Needs no root where unprivileged user namespaces work.
+# Needs no root where unprivileged user namespaces work (uidmap, and a line in /etc/subuid and /etc/subgid).
 set -eu
+PATH=$PATH:/usr/sbin:/sbin # which of others than root has neither
 out=$1 kernel=$2 suite=$3
+namespace=
+if [ "$(id -u)" != 0 ]; then
+	namespace='unshare --map-root-user --map-auto'
+	if ! said=$($namespace true 2>&1); then
+		echo "the root file system has files of many users: make it as root, or where $(id -un) may use a user namespace:" \
+			"with the package uidmap, a line for $(id -un) in /etc/subuid and in /etc/subgid (usermod --add-subuids," \
+			"--add-subgids), and user namespaces allowed by the kernel. Here '$namespace' says: $said" >&2
+		exit 1
+	fi
+fi
 work=$(mktemp -d "$out/work.XXXXXX")
 cd "$work"
 
@@ -36,7 +47,7 @@ files_of() {
 mkdir -p "root/usr/$modules"
 files_of virtio_pci virtio_blk virtio_console virtio_net virtio_rng af_packet ext4 vfat nls_ascii nls_cp437 nls_utf8 \
 	overlay loop autofs4 configfs xhci_pci usb_storage uas sd_mod usbhid hid_generic uinput evdev gpio-sim \
-	snd_aloop snd_usb_audio vhci_hcd dummy_hcd libcomposite usb_f_uac1 usb_f_uac2 sdhci_pci mmc_block sch_netem sch_tbf i6300esb dm_mod dm_flakey >wanted
+	snd_aloop snd_usb_audio vhci_hcd sdhci_pci mmc_block sch_netem sch_tbf i6300esb dm_mod dm_flakey >wanted
 while read -r file; do
 	to=root/usr/$modules/${file#*"$modules"/}
 	mkdir -p "$(dirname "$to")"
@@ -68,8 +79,6 @@ mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Retries "3"' \
 	"$suite" root.tar
 
 # mke2fs fills the image from a folder, whose owners only root, or root of a namespace, can set.
-namespace=
-[ "$(id -u)" = 0 ] || namespace='unshare --map-root-user --map-auto'
 # shellcheck disable=SC2016 # expanded by the inner shell
 $namespace sh -eu -c '
 	mkdir tree

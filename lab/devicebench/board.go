@@ -23,32 +23,35 @@ const (
 	perSecond = 2000      // bytes of a line: Opus at 16 kbit/s
 )
 
-// The disks that devices begin with.
+// The files of the disks.
 func (b *bench) ringDisk() string  { return filepath.Join(b.dir, "ring.img") }
 func (b *bench) filesDisk() string { return filepath.Join(b.dir, "files.img") }
 
-// makeDisks makes two file systems of equal kind: one with a ring whose segments were all used, and an empty one.
-func (b *bench) makeDisks(ctx context.Context) error {
+// makeRingDisk makes a file system with a ring whose segments were all used.
+func (b *bench) makeRingDisk(ctx context.Context) error {
 	b.say("filling a ring of %d MiB", ringBytes>>20)
 	warm := filepath.Join(b.dir, "warm")
 	if err := b.fillRing(ctx, warm); err != nil {
 		return fmt.Errorf("fill a ring: %w", err)
 	}
-	for file, args := range map[string][]string{b.ringDisk(): {"-d", warm}, b.filesDisk(): nil} {
-		// Blocks as on a whole card, where so small a file system would get smaller ones. Without the lazy_ settings
-		// ext4 goes on initialising itself in the background, megabytes of it.
-		args = append([]string{"-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"}, args...)
-		if err := os.WriteFile(file, nil, 0o600); err != nil {
-			return err
-		}
-		if err := os.Truncate(file, diskBytes); err != nil {
-			return err
-		}
-		if out, err := exec.CommandContext(ctx, "mke2fs", append(args, file)...).CombinedOutput(); err != nil {
-			return fmt.Errorf("make a file system: %w: %s", err, out)
-		}
+	return errors.Join(makeDisk(ctx, b.ringDisk(), "-d", warm), os.RemoveAll(warm))
+}
+
+// makeDisk makes a file system; all have the same form.
+func makeDisk(ctx context.Context, file string, more ...string) error {
+	if err := os.WriteFile(file, nil, 0o600); err != nil { // which empties it
+		return err
 	}
-	return os.RemoveAll(warm)
+	if err := os.Truncate(file, diskBytes); err != nil {
+		return err
+	}
+	// Blocks as on a whole card, where so small a file system would get smaller ones. Without the lazy_ settings ext4 goes
+	// on initialising itself in the background, megabytes of it.
+	args := append([]string{"-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"}, more...)
+	if out, err := exec.CommandContext(ctx, "mke2fs", append(args, file)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("make a file system: %w: %s", err, out)
+	}
+	return nil
 }
 
 // fillRing fills a ring until each of its segments was used, after which it only overwrites: the steady state. The first

@@ -10,17 +10,19 @@ import (
 )
 
 func TestParseJournal(t *testing.T) {
-	const opened = `{"MESSAGE":"time=x msg=ready lines=2","__MONOTONIC_TIMESTAMP":"16800792"}` + "\n"
+	const ready = `{"MESSAGE":"time=x msg=ready lines=2","__MONOTONIC_TIMESTAMP":"16800792"}` + "\n"
+	const open = `{"MESSAGE":"time=x msg=\"sound card open\" device=a","__MONOTONIC_TIMESTAMP":"17000000"}` + "\n"
+	const late = `{"MESSAGE":"time=x msg=\"sound card not open, trying again\" device=a","__MONOTONIC_TIMESTAMP":"16900000"}` + "\n"
 	const first = `{"MESSAGE":"time=x msg=\"first audio\" device=a","__MONOTONIC_TIMESTAMP":"17900000","__CURSOR":"x"}` + "\n"
 	const second = `{"MESSAGE":"time=x msg=\"first audio\" device=b","__MONOTONIC_TIMESTAMP":"17920556"}` + "\n"
 	var m moments
-	if err := m.parse(opened + first + second); err != nil {
+	if err := m.parse(ready + late + open + first + second); err != nil {
 		t.Fatal(err)
 	}
-	if m.ready != 16800792*time.Microsecond || m.heard != 17920556*time.Microsecond {
+	if m.ready != 16800792*time.Microsecond || m.late != 1 || m.opened != 17*time.Second || m.heard != 17920556*time.Microsecond {
 		t.Errorf("read %+v", m)
 	}
-	for _, bad := range []string{"", opened, first, opened + "not JSON\n", strings.Replace(opened, "16800792", "soon", 1) + first} {
+	for _, bad := range []string{"", ready, first, ready + first, ready + open, ready + "not JSON\n", strings.Replace(ready, "16800792", "soon", 1) + open + first} {
 		if err := new(moments).parse(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
@@ -80,5 +82,25 @@ func TestInputs(t *testing.T) {
 	}
 	if len(seen) != 8 {
 		t.Errorf("eight lines hear %v", seen)
+	}
+}
+
+func TestProcessorTime(t *testing.T) {
+	const stat = "42 (qemu (system) x) S 1 42 42 0 -1 4194560 100 0 0 0 1234 66 0 0 20 0 4 0 100 1 2"
+	if got, err := processorTime(stat); err != nil || got != 13*time.Second {
+		t.Errorf("read %v, %v", got, err)
+	}
+	for _, bad := range []string{"", "42 (x) S 1", strings.Replace(stat, "1234", "many", 1)} {
+		if _, err := processorTime(bad); err == nil {
+			t.Errorf("%q was taken", bad)
+		}
+	}
+	begin := time.Now()
+	p := processor{seen: []spent{{begin, 0}, {begin.Add(time.Second), 300 * time.Millisecond}}}
+	if got, err := p.until(begin.Add(500 * time.Millisecond)); err != nil || got != 300*time.Millisecond {
+		t.Errorf("spent %v, %v", got, err)
+	}
+	if _, err := p.until(begin.Add(2 * time.Second)); err == nil {
+		t.Error("a moment that was not watched was taken")
 	}
 }

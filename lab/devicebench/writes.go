@@ -69,11 +69,14 @@ func inputs(lines int) []input {
 // measureWrites records so many lines in calls that do not end, and keeps files of as many beside it, on two disks of one
 // kind in one device.
 func (b *bench) measureWrites(ctx context.Context, t target) error {
-	d, err := b.startWriting(ctx, t.lines)
+	d, err := b.startWriting(ctx)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
+	if err := b.beginCalls(ctx, d, t.lines); err != nil {
+		return err
+	}
 	b.say("%s: settling for %v, then counting for %v", t.name, b.settle, b.span)
 	if err := wait(ctx, d, b.settle); err != nil {
 		return err
@@ -101,55 +104,60 @@ func (b *bench) measureWrites(ctx context.Context, t target) error {
 	return nil
 }
 
-// startWriting boots a device on which everything goes on that is to be measured.
-func (b *bench) startWriting(ctx context.Context, lines int) (d *device.Device, err error) {
+// startWriting boots a device with both disks.
+func (b *bench) startWriting(ctx context.Context) (*device.Device, error) {
+	if err := makeDisk(ctx, b.filesDisk()); err != nil {
+		return nil, err
+	}
+	return device.Start(ctx, b.image, device.Config{
+		Data: &device.Disk{Base: b.ringDisk()},
+		Boot: patience,
+		// A disk like that of device.Disk.
+		QEMU: []string{"-blockdev", "driver=file,node-name=files,cache.direct=off,discard=unmap,filename=" + b.filesDisk(),
+			"-device", "virtio-blk-pci,serial=files,drive=files"},
+	})
+}
+
+// beginCalls installs the recorder on a device and starts all that is to be measured; it returns when every line is in a
+// call.
+func (b *bench) beginCalls(ctx context.Context, d *device.Device, lines int) error {
+	program, err := b.buildGuest(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.WriteFile(ctx, "/root/guest", program, 0o755); err != nil {
+		return err
+	}
+	if _, err := d.Shell(ctx, fmt.Sprintf(`udevadm settle && systemctl is-system-running --wait && mkdir -p %[1]s %[2]s &&
+		mount -o %[3]s /dev/disk/by-id/virtio-data %[1]s && mount -o %[4]s /dev/disk/by-id/virtio-files %[2]s`,
+		data, filesFolder, mountRing, mountFiles)); err != nil {
+		return err
+	}
+	if err := b.install(ctx, d, inputs(lines)); err != nil {
+		return err
+	}
+	if err := speak(ctx, d, lines); err != nil {
+		return err
+	}
+	if _, err := d.Shell(ctx, fmt.Sprintf(`systemd-run --quiet --unit=lab-files /root/guest files %s %d %d &&
+		systemctl start linekeeper`, filesFolder, lines, perSecond)); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("not all of %d lines were in a call within a minute", lines))
+	defer cancel()
+	_, err = d.Poll(ctx, fmt.Sprintf(`test "$(journalctl --boot --unit=linekeeper --output=cat | grep -c 'call began')" -ge %d`, lines))
+	return err
+}
+
+// buildGuest builds what runs beside the recorder.
+func (b *bench) buildGuest(ctx context.Context) ([]byte, error) {
 	program := filepath.Join(b.dir, "guest")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "github.com/linekeeper/linekeeper/lab/devicebench/guest")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=amd64", "GOOS=linux")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build what runs in the guest: %w: %s", err, out)
 	}
-	text, err := os.ReadFile(program)
-	if err != nil {
-		return nil, err
-	}
-	// A disk like that of device.Disk.
-	d, err = device.Start(ctx, b.image, device.Config{
-		Data: &device.Disk{Base: b.ringDisk()},
-		QEMU: []string{"-blockdev", "driver=file,node-name=files,cache.direct=off,discard=unmap,filename=" + b.filesDisk(),
-			"-device", "virtio-blk-pci,serial=files,drive=files"},
-	})
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			_ = d.Close()
-		}
-	}()
-	if err := d.WriteFile(ctx, "/root/guest", text, 0o755); err != nil {
-		return nil, err
-	}
-	if _, err := d.Shell(ctx, fmt.Sprintf(`udevadm settle && systemctl is-system-running --wait && mkdir -p %[1]s %[2]s &&
-		mount -o %[3]s /dev/disk/by-id/virtio-data %[1]s && mount -o %[4]s /dev/disk/by-id/virtio-files %[2]s`,
-		data, filesFolder, mountRing, mountFiles)); err != nil {
-		return nil, err
-	}
-	if err := b.install(ctx, d, inputs(lines)); err != nil {
-		return nil, err
-	}
-	if err := speak(ctx, d, lines); err != nil {
-		return nil, err
-	}
-	_, err = d.Shell(ctx, fmt.Sprintf(`rm -rf %[1]s/*.opus && systemd-run --quiet --unit=lab-files /root/guest files %[1]s %[2]d %[3]d &&
-		systemctl start linekeeper`, filesFolder, lines, perSecond))
-	if err != nil {
-		return nil, err
-	}
-	calls, cancel := context.WithTimeoutCause(ctx, time.Minute, fmt.Errorf("not all of %d lines were in a call within a minute", lines))
-	defer cancel()
-	_, err = d.Poll(calls, fmt.Sprintf(`test "$(journalctl --boot --unit=linekeeper --output=cat | grep -c 'call began')" -ge %d`, lines))
-	return d, err
+	return os.ReadFile(program)
 }
 
 // speak has people talk on all lines without an end. The players come first, so that the recorder opens the cards at the
@@ -287,6 +295,6 @@ func (b *bench) reportWrites(t target, begin, end sample, syncs groups) {
 		b.row(figures.Row{What: t.name + ": written an hour", Peer: peer + " " + figures.MB(than), Ours: figures.MB(own), Ratio: own / than, Limit: limit})
 	}
 	beside("the pages", pages, pagesOverFloor)
-	beside("the pages of each sync", syncs.pages()*float64(end.ring.flushes-begin.ring.flushes)*float64(time.Hour)/float64(took), 0)
+	beside("the pages of each sync", syncs.pages()*float64(end.ring.flushes-begin.ring.flushes)*float64(time.Hour)/float64(took), pagesOverFloor)
 	beside("a file a call", files, t.files)
 }

@@ -23,7 +23,8 @@ const (
 )
 
 // readLight tells which pattern was watched. Two whole rounds of it must be among the edges, or, where it changes less
-// than every four seconds, one change.
+// than every four seconds, one change. An emulated board is late now and then, and what is late makes one interval longer
+// and the next shorter: the median of the intervals counts.
 func readLight(edges []device.Edge, length time.Duration) string {
 	var lit, dark []time.Duration // whole intervals
 	for i := 1; i+1 < len(edges); i++ {
@@ -34,25 +35,33 @@ func readLight(edges []device.Edge, length time.Duration) string {
 			dark = append(dark, took)
 		}
 	}
-	// An emulated board is late now and then.
-	about := func(d, want time.Duration) bool { return d > want-want/3 && d < want+want/3+20*time.Millisecond }
-	all := func(some []time.Duration, want time.Duration) bool {
-		return len(some) > 1 && !slices.ContainsFunc(some, func(d time.Duration) bool { return !about(d, want) })
+	slices.Sort(lit)
+	slices.Sort(dark)
+	about := func(some []time.Duration, want time.Duration) bool {
+		return len(some) > 0 && (median(some)-want).Abs() < want/3+20*time.Millisecond
 	}
 	const ms = time.Millisecond
+	twice := len(lit) > 1 && len(dark) > 1
+	half := len(dark) / 2
 	switch {
 	case len(edges) == 1 && edges[0].High:
 		return lightRecording
 	case len(edges) == 1:
 		return lightDark
-	case all(lit, 100*ms) && all(dark, 100*ms):
+	case twice && about(lit, 100*ms) && about(dark, 100*ms):
 		return lightFault
-	case all(lit, time.Second) && all(dark, time.Second):
+	case twice && about(lit, time.Second) && about(dark, time.Second):
 		return lightOffline
-	case all(lit, 200*ms) && len(dark) > 1 && about(slices.Min(dark), 300*ms) && about(slices.Max(dark), 2300*ms):
+	case twice && about(lit, 200*ms) && about(dark[:half], 300*ms) && about(dark[len(dark)-half:], 2300*ms):
 		return lightAlarm
-	case len(lit) > 0 && slices.Max(lit) < 100*ms && (len(dark) == 0 && length > 4*time.Second || all(append(dark, dark...), 4950*ms)):
+	case len(lit) > 0 && median(lit) < 150*ms && (len(dark) == 0 && length > 4*time.Second || about(dark, 4950*ms)):
 		return lightIdle
 	}
 	return lightUnknown
+}
+
+// median is that of sorted durations, of which there is one.
+func median(sorted []time.Duration) time.Duration {
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }

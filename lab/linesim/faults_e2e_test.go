@@ -7,6 +7,7 @@ import (
 	"encoding/gob"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -130,6 +131,28 @@ func TestCaptureOfAStoppedProcess(t *testing.T) {
 	}
 	if status.Buffer < 1900*time.Millisecond || status.Overruns != 1 || status.Reopened != 0 || status.LostFrames != lost {
 		t.Errorf("%+v", status)
+	}
+}
+
+// TestCaptureOfAProgramThatIsHeldUp: the card's thread goes on where the rest of the program does not.
+func TestCaptureOfAProgramThatIsHeldUp(t *testing.T) {
+	t.Parallel()
+	card := capture.New(capture.Config{Device: "exact", Lines: oneLine}, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+	defer cancel()
+	h := &heard{}
+	err := card.Run(ctx, func(_ int, p pcm.Period) {
+		if h.add(p); len(h.periods) == 5 {
+			time.Sleep(7 * time.Second)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	frames, lost := h.checkTimeline(t)
+	h.exact(t, 0)
+	if status := card.Status(); frames < 11*8000 || lost > 0 || status.Overruns > 0 {
+		t.Errorf("%d frames heard, %d lost, %+v", frames, lost, status)
 	}
 }
 

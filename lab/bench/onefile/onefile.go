@@ -49,15 +49,22 @@ func writeFiles(ctx context.Context, files []*os.File, media []byte) (err error)
 			return nil
 		case <-tick.C:
 		}
-		for _, f := range files {
-			if _, err := f.Write(media); err != nil {
-				return err
-			}
-			if err := f.Sync(); err != nil {
-				return err
-			}
+		if err := appendTo(files, media); err != nil {
+			return err
 		}
 	}
+}
+
+func appendTo(files []*os.File, media []byte) error {
+	for _, f := range files {
+		if _, err := f.Write(media); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close ends the writing and says whether it went well.

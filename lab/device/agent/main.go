@@ -1,5 +1,5 @@
-// Command agent is the lab's hand in a virtual device: it executes commands, copies files and samples pins for the host,
-// over a virtio-serial port, so that nothing of it depends on the guest's network.
+// Command agent is the lab's hand in a virtual device: it executes commands, copies files, samples pins, presses keys and
+// is USB sound cards for the host, over a virtio-serial port, so that nothing of it depends on the guest's network.
 //
 //	agent serve    answer the host for ever
 //	agent gpio     make the simulated GPIO chip, with lines named as a Raspberry Pi's
@@ -42,6 +42,9 @@ type agent struct {
 	mu      sync.Mutex // held while a reply is written, and for open
 	port    *os.File
 	running map[uint64]context.CancelFunc
+
+	ports ports
+	keys  keyboard
 }
 
 func serve(path string) error {
@@ -67,7 +70,7 @@ func serve(path string) error {
 		a.running[q.ID] = cancel
 		a.mu.Unlock()
 		go func() {
-			r := answer(ctx, q)
+			r := a.answer(ctx, q)
 			r.ID = q.ID
 			a.cancel(q.ID)
 			if err := a.reply(r); err != nil {
@@ -92,7 +95,7 @@ func (a *agent) reply(r frame.Reply) error {
 	return frame.Send(a.port, r)
 }
 
-func answer(ctx context.Context, q frame.Request) (r frame.Reply) {
+func (a *agent) answer(ctx context.Context, q frame.Request) (r frame.Reply) {
 	var err error
 	switch {
 	case q.Run != nil:
@@ -103,6 +106,10 @@ func answer(ctx context.Context, q frame.Request) (r frame.Reply) {
 		r.Data, err = os.ReadFile(q.Read.Path)
 	case q.Sample != nil:
 		r.Changes, err = sample(ctx, *q.Sample)
+	case q.USB != nil:
+		err = a.ports.do(ctx, *q.USB)
+	case q.Key != nil:
+		r.Data, err = a.keys.do(*q.Key)
 	default:
 		err = errors.New("the agent does not know this request")
 	}

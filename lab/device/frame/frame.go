@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/linekeeper/linekeeper/lab/device/usbip"
 )
 
 // The ports of a device, below /dev/virtio-ports.
@@ -27,6 +29,8 @@ type Request struct {
 	Write  *Write  `json:",omitempty"`
 	Read   *Read   `json:",omitempty"`
 	Sample *Sample `json:",omitempty"`
+	USB    *USB    `json:",omitempty"`
+	Key    *Key    `json:",omitempty"`
 }
 
 // Run executes a command and waits for its end.
@@ -50,6 +54,51 @@ type Sample struct {
 	Path     string
 	Interval time.Duration
 	Length   time.Duration
+}
+
+// USB is about a USB port of the agent's own and the card in it: one of what follows Port is set.
+type USB struct {
+	Port  int          // from 1
+	Plug  *usbip.Kind  `json:",omitempty"`
+	Pull  bool         `json:",omitempty"`
+	Fault *usbip.Fault `json:",omitempty"`
+	Play  *Sound       `json:",omitempty"` // until it is over
+}
+
+// Sound is 16-bit samples, little-endian and interleaved.
+type Sound struct {
+	Rate, Channels int
+	Samples        []byte
+}
+
+// Key presses a key of the agent's input device, or releases it; the device is made where there is none. The reply has
+// its node as Data.
+type Key struct {
+	Name  string // one of Hooks; empty: only the device
+	Press bool
+}
+
+// Types of events.
+const (
+	EventKey    = 1
+	EventSwitch = 5
+)
+
+// Hook is an event by which a handset says that it was lifted or put down, or that a button of it was pressed.
+type Hook struct{ Type, Code uint16 }
+
+// Hooks are the keys and switches of the agent's input device, by their names in linux/input-event-codes.h. What a USB
+// handset says of its hook on the telephony page is none of them: Linux 6.1 passes that on as raw HID only.
+func Hooks() map[string]Hook {
+	return map[string]Hook{
+		"KEY_PLAYPAUSE":       {EventKey, 164},
+		"KEY_PHONE":           {EventKey, 169},
+		"KEY_MEDIA":           {EventKey, 226},
+		"KEY_MICMUTE":         {EventKey, 248},
+		"KEY_PICKUP_PHONE":    {EventKey, 0x1bd},
+		"KEY_HANGUP_PHONE":    {EventKey, 0x1be},
+		"SW_HEADPHONE_INSERT": {EventSwitch, 2},
+	}
 }
 
 // Reply is the agent's answer. The first one after a boot has no ID and says that the agent is there.

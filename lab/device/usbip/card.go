@@ -2,6 +2,7 @@ package usbip
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -25,9 +26,25 @@ func (k Kind) delivers() int {
 	return k.Rate
 }
 
+const longestPacket = 1023 // bytes, at full speed
+
+// packet is how many milliseconds of sound come in a packet, and how many bytes that is at most. A real card sends one
+// each millisecond; on an emulated board whose machine has other work too, that many wake-ups are what the stream chokes
+// on. So these send longer ones more seldom, which the driver, who counts bytes, takes as well. It keeps 12 waiting.
+func (k Kind) packet() (ms, size int) {
+	bytes := func(ms int) int { return ((k.delivers()*ms+999)/1000 + 1) * 2 * k.Channels }
+	for ms = 8; ms > 1 && bytes(ms) > longestPacket; {
+		ms--
+	}
+	return ms, bytes(ms)
+}
+
 // Check says whether a card of full speed can be of a kind: at most 1023 bytes come in a millisecond.
 func (k Kind) Check() error {
-	if k.Rate < 1000 || k.Channels < 1 || k.Channels > 2 || k.Delivers < 0 || (k.delivers()/1000+1)*2*k.Channels > 1023 {
+	if k.Rate < 1000 || k.Channels < 1 || k.Channels > 2 || k.Delivers < 0 {
+		return fmt.Errorf("no USB sound card is like %+v", k)
+	}
+	if _, size := k.packet(); size > longestPacket {
 		return fmt.Errorf("no USB card of full speed is like %+v", k)
 	}
 	return nil
@@ -45,9 +62,8 @@ const (
 	Refuses Fault = "refuses" // it stalls when it is told to begin; what runs goes on
 )
 
-// tick is how often packets are answered that are due, rather than each on its own: an emulated board has better to do.
-// The driver keeps 12 of a millisecond waiting.
-const tick = 4 * time.Millisecond
+// longestDelay is how late a driver may be and still get all that it has missed; a real card would keep nothing for it.
+const longestDelay = 5 * time.Second
 
 // Card is a card that can be put in once.
 type Card struct {
@@ -62,12 +78,16 @@ type Card struct {
 	epoch   time.Time
 	sent    int64
 	frames  int64
+	each    time.Duration // of a packet
 	ear     ear
 	due     *time.Timer
 }
 
 // NewCard makes a card at the end of a wire. Kind.Check must hold.
-func NewCard(k Kind, w *Wire) *Card { return &Card{kind: k, wire: w} }
+func NewCard(k Kind, w *Wire) *Card {
+	ms, _ := k.packet()
+	return &Card{kind: k, wire: w, each: time.Duration(ms) * time.Millisecond}
+}
 
 // SetFault makes the card misbehave, or not any longer.
 func (c *Card) SetFault(f Fault) {
@@ -75,7 +95,7 @@ func (c *Card) SetFault(f Fault) {
 	defer c.mu.Unlock()
 	c.fault = f
 	if c.due != nil {
-		c.due.Reset(tick)
+		c.due.Reset(0)
 	}
 }
 
@@ -89,7 +109,7 @@ func (c *Card) Serve(conn io.ReadWriter) error {
 	in := bufio.NewReader(conn)
 	for {
 		command, err := readCommand(in)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err == nil {
@@ -112,16 +132,17 @@ func (c *Card) obey(q command) error {
 		data, status := c.control(q)
 		return c.send(appendResult(nil, q, status, data))
 	case q.endpoint == soundEndpoint && q.in && len(q.packets) > 0:
-		// A driver that asked for nothing for so long has begun anew, without having taken the last transfers back.
-		behind := time.Since(c.epoch) - time.Duration(c.sent)*time.Millisecond
-		if len(c.waiting) == 0 && behind > time.Second {
+		// A driver that asked for nothing for so long has begun anew; one that is late has lost nothing.
+		if len(c.waiting) == 0 && time.Since(c.epoch)-time.Duration(c.sent)*c.each > longestDelay {
 			c.running = false
 		}
-		c.waiting = append(c.waiting, q)
 		if !c.running {
 			c.running, c.epoch, c.sent, c.frames = true, time.Now(), 0, 0
 			c.ear = ear{wire: c.wire, kind: c.kind}
-			c.due.Reset(tick)
+		}
+		c.waiting = append(c.waiting, q)
+		if len(c.waiting) == 1 {
+			c.due.Reset(c.wait())
 		}
 		return nil
 	}
@@ -133,16 +154,18 @@ func (c *Card) send(answer []byte) error {
 	return err
 }
 
-// takeBack forgets a transfer that waits; what was answered already is done.
+// takeBack forgets a transfer that waits; what was answered already is done. The stream ends when its last one goes.
 func (c *Card) takeBack(seq uint32) int32 {
+	status := done
 	for i, q := range c.waiting {
 		if q.seq == seq {
 			c.waiting = append(c.waiting[:i], c.waiting[i+1:]...)
-			c.running = len(c.waiting) > 0
-			return unasked
+			status = unasked
+			break
 		}
 	}
-	return done
+	c.running = c.running && len(c.waiting) > 0
+	return status
 }
 
 // control is the answer to a request on endpoint 0.
@@ -166,6 +189,7 @@ func (c *Card) control(q command) (data []byte, status int32) {
 		if c.fault == Refuses && s.value != 0 {
 			return nil, stalled
 		}
+		c.running = false
 		return nil, done
 	}
 	if data == nil {
@@ -174,33 +198,37 @@ func (c *Card) control(q command) (data []byte, status int32) {
 	return data[:min(len(data), int(s.length), q.length)], done
 }
 
+// wait is how long it is until the first transfer that waits is due; 0 or less: it is.
+func (c *Card) wait() time.Duration {
+	return time.Until(c.epoch.Add(time.Duration(c.sent+int64(len(c.waiting[0].packets))) * c.each))
+}
+
 // deliver answers the transfers whose time has gone by.
 func (c *Card) deliver() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.running || c.fault == Hanging {
+	if c.fault == Hanging {
 		return
 	}
 	var answers []byte
-	for passed := time.Since(c.epoch).Milliseconds(); len(c.waiting) > 0; c.waiting = c.waiting[1:] {
-		q := c.waiting[0]
-		if c.sent+int64(len(q.packets)) > passed {
-			break
-		}
-		answers = c.answer(answers, q)
+	for len(c.waiting) > 0 && c.wait() <= 0 {
+		answers = c.answer(answers, c.waiting[0])
+		c.waiting = c.waiting[1:]
 	}
 	if len(answers) > 0 && c.send(answers) != nil {
 		return // Serve hears of it as well
 	}
-	c.due.Reset(tick)
+	if len(c.waiting) > 0 {
+		c.due.Reset(c.wait())
+	}
 }
 
-// answer appends the answer to an isochronous transfer: of each packet the frames of its millisecond.
+// answer appends the answer to an isochronous transfer: of each packet the frames of its time.
 func (c *Card) answer(to []byte, q command) []byte {
 	status, data := done, make([][]byte, len(q.packets))
 	for i, p := range q.packets {
 		c.sent++
-		upTo := c.sent * int64(c.kind.delivers()) / 1000
+		upTo := c.sent * c.each.Milliseconds() * int64(c.kind.delivers()) / 1000
 		count := int(upTo - c.frames)
 		switch c.fault {
 		case Broken:

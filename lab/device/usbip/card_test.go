@@ -90,11 +90,11 @@ func (d *driver) ask(setup [8]byte) ([]byte, int32) {
 	return d.bytes(a[6]), int32(a[5])
 }
 
-// listen asks for one packet of 100 bytes, not yet waiting for it.
+// listen asks for one packet of 1000 bytes, not yet waiting for it.
 func (d *driver) listen() {
 	d.t.Helper()
 	d.seq++
-	d.out <- request(cmdSubmit, d.seq, 1, soundEndpoint, []uint32{0, 100, 0, 1, 1}, [8]byte{}, 0, 100, 0, 0)
+	d.out <- request(cmdSubmit, d.seq, 1, soundEndpoint, []uint32{0, 1000, 0, 1, 1}, [8]byte{}, 0, 1000, 0, 0)
 }
 
 // packet is the next packet's data and result.
@@ -167,18 +167,19 @@ func TestPace(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		kind Kind
-		want int // frames in 30 ms
+		each time.Duration
+		want int // frames in 30 packets
 	}{
-		{"8 kHz", Kind{Rate: 8000, Channels: 1}, 240},
-		{"11.025 kHz", Kind{Rate: 11025, Channels: 1}, 330},
-		{"stereo", Kind{Rate: 8000, Channels: 2}, 240},
-		{"too slow", Kind{Rate: 8000, Channels: 1, Delivers: 7000}, 210},
+		{"8 kHz", Kind{Rate: 8000, Channels: 1}, 8 * time.Millisecond, 1920},
+		{"11.025 kHz", Kind{Rate: 11025, Channels: 1}, 8 * time.Millisecond, 2646},
+		{"48 kHz, stereo", Kind{Rate: 48000, Channels: 2}, 5 * time.Millisecond, 7200},
+		{"too slow", Kind{Rate: 8000, Channels: 1, Delivers: 7000}, 8 * time.Millisecond, 1680},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				wire := NewWire()
 				d, _ := plug(t, tt.kind, wire)
-				go func() { _ = wire.Play(t.Context(), tt.kind.Rate, tt.kind.Channels, ramp(tt.kind.Channels*8000)) }()
+				go func() { _ = wire.Play(t.Context(), tt.kind.Rate, tt.kind.Channels, ramp(32000)) }()
 				synctest.Wait()
 				begin := time.Now()
 				for range 10 {
@@ -191,14 +192,14 @@ func TestPace(t *testing.T) {
 						t.Fatalf("packet %d came as number %d, result %d", seq, i+1, status)
 					}
 					passed := time.Since(begin)
-					if due := time.Duration(i+1) * time.Millisecond; passed < due || passed > due+tick {
+					if due := time.Duration(i+1) * tt.each; passed != due {
 						t.Errorf("packet %d came after %v", seq, passed)
 					}
 					heard = append(heard, data...)
 					d.listen()
 				}
 				if got := len(heard) / 2 / tt.kind.Channels; got != tt.want {
-					t.Errorf("%d frames in 30 ms, want %d", got, tt.want)
+					t.Errorf("%d frames in 30 packets, want %d", got, tt.want)
 				}
 				for i := range len(heard) / 2 {
 					if got := int(binary.LittleEndian.Uint16(heard[2*i:])); got != i+1 {
@@ -233,6 +234,7 @@ func TestFaults(t *testing.T) {
 		}
 		card.SetFault(Hanging)
 		d.listen()
+		d.listen()
 		_ = d.conn.SetReadDeadline(time.Now().Add(time.Second))
 		if n, err := d.conn.Read(make([]byte, 1)); n != 0 || err == nil {
 			t.Errorf("hanging, it delivered %d bytes, %v", n, err)
@@ -243,8 +245,8 @@ func TestFaults(t *testing.T) {
 			t.Errorf("a transfer that waits, taken back: kind %d, number %d, result %d", a[0], a[1], int32(a[5]))
 		}
 		card.SetFault(Healthy)
-		if heard, status := hear(); !heard || status != done {
-			t.Errorf("healthy again: heard %t, result %d", heard, status)
+		if seq, _, status := d.packet(); seq != d.seq-1 || status != done {
+			t.Errorf("healthy again, what waited: number %d, want %d, result %d", seq, d.seq-1, status)
 		}
 	})
 }

@@ -73,8 +73,7 @@ func text(s string) []byte {
 
 // configuration is one telephone line that goes to a USB stream: no mixer, one format.
 func (k Kind) configuration() []byte {
-	frame := 2 * k.Channels
-	longest := (k.delivers()/1000 + 1) * frame
+	_, longest := k.packet()
 	shape := byte(0) // of the channels: mono says nothing, stereo says left and right
 	if k.Channels == 2 {
 		shape = 3
@@ -89,7 +88,7 @@ func (k Kind) configuration() []byte {
 		{7, 0x24, 1, 2, 1, 1, 0},                                          // of terminal 2, PCM
 		{11, 0x24, 2, 1, byte(k.Channels), 2, 16, 1, byte(k.Rate), byte(k.Rate >> 8), byte(k.Rate >> 16)},
 		{9, 5, 0x80 | soundEndpoint, 5, byte(longest), byte(longest >> 8), 1, 0, 0}, // isochronous, asynchronous, each ms
-		{7, 0x25, 1, 1, 0, 0, 0}, // with a rate that can be asked for
+		{7, 0x25, 1, 0x81, 0, 0, 0}, // with a rate that can be asked for; packets may be as long as that, whatever the rate
 	}
 	out := []byte{9, 2, 0, 0, 2, 1, 0, 0x80, 50}
 	for _, p := range parts {

@@ -1,0 +1,169 @@
+package dtmf
+
+import "math"
+
+const (
+	leastTwist = -12.0 // dB, high to low
+	mostTwist  = 10.0
+	leastTonal = 0.45 // of the power that both tones hold: white noise 3 dB below them leaves two thirds
+
+	// A tone's frequency is off by so much at most. 1.5 % must be accepted, and 3.5 % refused (NTT: 1.8 and 3.0 %).
+	mostOff      = 0.024
+	mostOffNoisy = 0.020
+
+	// What is left without both tones must be faint, or noise: spread over the band, without a peak.
+	faintPeak = 0.025 // of the power of the fainter tone: 16 dB below it
+	noisyPeak = 0.25 // the same, of noise
+	mostPeak  = 13.0 // times the mean of noise: of 90 places, one in 5,000 digits has such a one
+	leastFlat = 0.30 // geometric mean to mean: white noise has 0.56, voices below 0.25
+	bandLow   = 600.0
+	bandHigh  = 3400.0 // Hz
+	nothing   = 1e-20  // keeps logarithms finite
+
+	longest = 0.050 // seconds that are examined
+	margin  = 0.004 // seconds kept from the edges
+)
+
+// examiner is the room that examining needs, made once.
+type examiner struct {
+	samples []float64
+	taper   []float64
+}
+
+// decide examines the run, which has lasted long enough or ended, and keeps where it began if it is a digit.
+func (r *Receiver) decide() {
+	run := &r.run
+	begin := r.edge(run.first+windowBlocks, max(0, run.first-windowBlocks-2, r.blocks-historyBlocks))
+	end := r.edge(run.last, r.blocks-1)
+	if end-begin < shortest*r.rate {
+		return
+	}
+	oldest := float64((r.blocks - recentBlocks + 1) * int64(r.block))
+	to := end - margin*r.rate
+	from := max(begin+margin*r.rate, to-longest*r.rate, oldest)
+	if r.examine(int64(from), int64(to)) {
+		run.digit, run.begin = true, begin
+	}
+}
+
+// examine says whether the samples between two positions are the run's pair of tones and noise.
+func (r *Receiver) examine(from, to int64) bool {
+	x := r.cut(from, to)
+	if len(x) < r.block*windowBlocks {
+		return false
+	}
+	low, high := lows[r.run.pair.low]/r.rate, highs[r.run.pair.high-4]/r.rate
+	lowAt, highAt := r.peak(x, low), r.peak(x, high)
+	off := max(math.Abs(lowAt/low-1), math.Abs(highAt/high-1))
+	if off > mostOff {
+		return false
+	}
+	total := power(x)
+	lowPower, highPower := takeAway(x, lowAt, highAt)
+	twist := 10 * math.Log10(highPower/lowPower)
+	if !(twist >= leastTwist && twist <= mostTwist) || lowPower+highPower < leastTonal*total {
+		return false
+	}
+	faint, noise := r.noise(x, lowAt, highAt, min(lowPower, highPower))
+	return faint || noise && off <= mostOffNoisy
+}
+
+// cut copies samples out of the ring.
+func (r *Receiver) cut(from, to int64) []float64 {
+	r.samples = r.samples[:0]
+	for n := from; n < to; n++ {
+		r.samples = append(r.samples, r.recent[n%int64(len(r.recent))])
+	}
+	if len(r.taper) != len(r.samples) {
+		r.taper = r.taper[:0]
+		n := float64(len(r.samples))
+		for i := range r.samples {
+			r.taper = append(r.taper, 1-math.Cos(2*math.Pi*(float64(i)+0.5)/n)) // Hann's window, of mean 1
+		}
+	}
+	return r.samples
+}
+
+// at is the power at a frequency, as of a sine, in cycles a sample; through Hann's window, so that the other tone does
+// not reach into it.
+func (r *Receiver) at(x []float64, frequency float64) float64 {
+	// Goertzel's recurrence.
+	c := 2 * math.Cos(2*math.Pi*frequency)
+	a, b := 0.0, 0.0
+	for i, v := range x {
+		a, b = v*r.taper[i]+c*a-b, a
+	}
+	n := float64(len(x))
+	return 2 * (a*a + b*b - c*a*b) / (n * n)
+}
+
+// peak is the frequency of most power near one: a parabola through three logarithms, twice.
+func (r *Receiver) peak(x []float64, frequency float64) float64 {
+	for _, width := range [...]float64{0.9, 0.6} {
+		step := width / float64(len(x))
+		low, middle, high := math.Log(r.at(x, frequency-step)), math.Log(r.at(x, frequency)), math.Log(r.at(x, frequency+step))
+		if bend := low - 2*middle + high; bend < 0 {
+			frequency += step * max(-1.5, min(1.5, 0.5*(low-high)/bend))
+		}
+	}
+	return frequency
+}
+
+// takeAway fits two sines to x by least squares, takes them away and returns their powers.
+func takeAway(x []float64, low, high float64) (lowPower, highPower float64) {
+	// In turns each is fitted to what the other leaves; with 250 Hz or so between them three rounds are enough.
+	var l, h complex128
+	for range 3 {
+		l += takeOne(x, low)
+		h += takeOne(x, high)
+	}
+	return (real(l)*real(l) + imag(l)*imag(l)) / 2, (real(h)*real(h) + imag(h)*imag(h)) / 2
+}
+
+// takeOne takes away the sine of one frequency and returns its amplitude and phase.
+func takeOne(x []float64, frequency float64) complex128 {
+	sin, cos := math.Sincos(2 * math.Pi * frequency)
+	re, im := 0.0, 0.0
+	c, s := 1.0, 0.0
+	for _, v := range x {
+		re += v * c
+		im -= v * s
+		c, s = c*cos-s*sin, s*cos+c*sin
+	}
+	re *= 2 / float64(len(x))
+	im *= 2 / float64(len(x))
+	c, s = 1, 0
+	for i := range x {
+		x[i] -= re*c - im*s
+		c, s = c*cos-s*sin, s*cos+c*sin
+	}
+	return complex(re, im)
+}
+
+func power(x []float64) float64 {
+	sum := 0.0
+	for _, v := range x {
+		sum += v * v
+	}
+	return sum / float64(len(x))
+}
+
+// noise says whether what is left of a digit, of whose tones the fainter has a power, is faint or noise.
+func (r *Receiver) noise(x []float64, low, high, tone float64) (faint, noise bool) {
+	// A digit that is too loud for the card is clipped, which makes tones of its own, whose places are passed over.
+	mean, most, logarithms, places := 0.0, 0.0, 0.0, 0.0
+	width := 1.25 / float64(len(x)) // about as wide apart as Hann's window is
+	for f := bandLow / r.rate; f < bandHigh/r.rate; f += width {
+		if math.Abs(f-(2*low-high)) < width || math.Abs(f-(2*high-low)) < width {
+			continue
+		}
+		p := r.at(x, f) + nothing
+		mean += p
+		logarithms += math.Log(p)
+		most = max(most, p)
+		places++
+	}
+	mean /= places
+	flat := math.Exp(logarithms/places) / mean
+	return most < faintPeak*tone, most < noisyPeak*tone && most < mostPeak*mean && flat > leastFlat
+}
