@@ -84,7 +84,7 @@ lab/browser/node_modules/.installed: lab/browser/package.json lab/browser/packag
 .PHONY: e2e
 e2e: build bin/demo lab/browser/node_modules/.installed ## both programs, real ALSA capture, real brokers, the pages in a browser
 	@lab/need.sh build e2e
-	go test -tags e2e -count 1 -parallel 8 -timeout 20m ./lab/e2e ./lab/linesim ./capture
+	go test -tags e2e -count 1 -parallel 8 -timeout 20m ./lab/e2e ./lab/linesim ./capture ./seal
 
 CUTS ?= 200
 .PHONY: lab
@@ -106,7 +106,7 @@ test-arm64: build-arm64 ## replay with the arm64 build under qemu-user
 lint: $(LINT) ## formatting, vet, the table of rooms, shell scripts, systemd units
 	@lab/need.sh build lint
 	$(LINT) run ./...
-	$(LINT) run --build-tags e2e,qemu,lab ./lab/... ./capture/...
+	$(LINT) run --build-tags e2e,qemu,lab ./lab/... ./capture/... ./seal/...
 	shellcheck lab/*.sh lab/device/*.sh systemd/*.sh images/*.sh .ci/run
 	systemd/verify.sh
 $(LINT):

@@ -150,6 +150,10 @@ unconfigured() {
 configured() {
 	printf '[[line]]\nname = "front desk"\ndevice = "plughw:CARD=none,DEV=0"\n' >>/etc/linekeeper/linekeeper.toml
 	sed -i 's/^# names = .*/names = ["localhost"]/' /etc/linekeeper-hq/linekeeper-hq.toml
+	systemctl start linekeeper 2>/dev/null && fail "the recorder started with nobody to seal calls to"
+	linekeeper-hq call-key >/var/lib/linekeeper/identity/recipients.txt || fail "whom calls are sealed to"
+	chown -R linekeeper-hq:linekeeper-hq /var/lib/linekeeper-hq
+	chown linekeeper:linekeeper /var/lib/linekeeper/identity/recipients.txt
 	systemctl start linekeeper linekeeper-hq || fail "start with a configuration"
 	for name in linekeeper linekeeper-hq; do
 		mode /run/$name "755 $name $name"

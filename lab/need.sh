@@ -11,7 +11,7 @@ packages_of() {
 	build) printf '%s\n' gcc libc6-dev pkg-config libopus-dev libmp3lame-dev ;;
 	assets) command -v npm >/dev/null 2>&1 || printf '%s\n' nodejs npm ;;
 	run) printf '%s\n' libasound2-dev asterisk-core-sounds-en-wav ;;
-	e2e) printf '%s\n' libasound2-dev asterisk-core-sounds-en-wav asterisk-core-sounds-fr-wav mosquitto chromium ;;
+	e2e) printf '%s\n' libasound2-dev asterisk-core-sounds-en-wav asterisk-core-sounds-fr-wav mosquitto chromium python3-cryptography ;;
 	bench) printf '%s\n' alsa-utils opus-tools libasound2-dev asterisk-core-sounds-en-wav ffmpeg ;;
 	arm64) printf '%s\n' gcc-aarch64-linux-gnu libc6-dev-arm64-cross libopus-dev:arm64 libmp3lame-dev:arm64 qemu-user asterisk-core-sounds-en-wav ;;
 	lab)

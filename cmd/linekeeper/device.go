@@ -32,7 +32,7 @@ type device struct {
 
 // openDevice opens the ring, closes what a crash left open, and makes the lines.
 func openDevice(cfg config, id identity, clock recorder.Clock, observer recorder.Observer, log *slog.Logger) (*device, error) {
-	begin, err := id.recipients.sealTo(cfg.Seal.Clear, cfg.file)
+	begin, err := id.recipients.sealTo(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -189,7 +189,7 @@ func TestReplayKeepsCallsInTheRing(t *testing.T) {
 	dir := t.TempDir()
 	file := settingsFile(t, "data = \""+dir+"\"\n[ring]\nsize = \"64MiB\"\n")
 	sound := wavFile(t, 8000, 1)
-	if code, _, errs := linekeeper(t, "replay", sound, "--keep", "--config", file); code != 1 || !strings.Contains(errs, "recipients.txt") || !strings.Contains(errs, "clear = true") {
+	if code, _, errs := linekeeper(t, "replay", sound, "--keep", "--config", file); code != 2 || !strings.Contains(errs, "recipients.txt") || !strings.Contains(errs, "clear = true") {
 		t.Fatalf("with nobody to seal to: exit code %d: %s", code, errs)
 	}
 	key, _, err := seal.NewKey()

@@ -91,13 +91,13 @@ func (r *recipients) Told(jws string) error {
 }
 
 // sealTo gives what begins a call file. Without recipients calls are in clear only where somebody has said so.
-func (r *recipients) sealTo(clear bool, settings string) (func(call.Header) (*seal.Writer, []call.Record, error), error) {
-	if clear {
+func (r *recipients) sealTo(c config) (func(call.Header) (*seal.Writer, []call.Record, error), error) {
+	if c.Seal.Clear {
 		return func(h call.Header) (*seal.Writer, []call.Record, error) { return seal.NewWriter(h, nil) }, nil
 	}
 	if len(r.current()) == 0 {
-		return nil, fmt.Errorf("nobody is named whom calls are sealed to: put headquarters' recipient (`linekeeper-hq call-key`) into %s; "+
-			"or write `clear = true` under [seal] in %s, and whoever takes the card can hear the calls on it", filepath.Join(filepath.Dir(r.file), fileRecipients), settings)
+		return nil, c.wrong("seal.clear", 0, "nobody is named whom calls are sealed to: put headquarters' recipient (`linekeeper-hq call-key`) into %s; "+
+			"or write `clear = true` under [seal], and whoever takes the card can hear the calls on it", filepath.Join(filepath.Dir(r.file), fileRecipients))
 	}
 	return func(h call.Header) (*seal.Writer, []call.Record, error) { return seal.NewWriter(h, r.current()) }, nil
 }

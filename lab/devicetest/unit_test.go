@@ -105,6 +105,8 @@ func boardSettings() string {
 size = "64MiB"
 [calls]
 hang_over = "3s"
+[seal]
+clear = true
 [light]
 pin = "GPIO%d"
 [[line]]

@@ -177,7 +177,7 @@ func (o *office) hearUSB(s usbStep) {
 // hearParts compares what a call holds before and after its gaps with what was played on its line, and with what was
 // played on the other one.
 func (o *office) hearParts(step string, c hq.Call, want []phone.Audio, other phone.Audio) {
-	rate, got := decode(o.t, must(os.ReadFile(filepath.Join(o.head.Dir, "calls", c.ID.String()[:2], c.ID.String()+".lkc")))(o.t))
+	rate, got := o.decode(must(os.ReadFile(filepath.Join(o.head.Dir, "calls", c.ID.String()[:2], c.ID.String()+".lkc")))(o.t))
 	if rate != usbKind.Rate {
 		o.t.Errorf("%s, %s: %d frames a second", step, c.Line, rate)
 		return
