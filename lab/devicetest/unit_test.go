@@ -133,6 +133,8 @@ func (o *office) tells(line string) int64 {
 	return must(strconv.ParseInt(strings.TrimSpace(o.shell(within(o.t, patience), line)), 10, 64))(o.t)
 }
 
+const analyser = "systemd-analyze" //nolint:misspell // a program's name
+
 const mainProcess = "$(systemctl show --property=MainPID --value linekeeper)"
 
 func (o *office) ownUser() {
@@ -149,7 +151,7 @@ func (o *office) ownUser() {
 		o.says(want, "stat -c '%a %U %G' "+path)
 	}
 	o.says("", `find /var/lib/linekeeper -mindepth 1 -name lost+found -prune -o \( ! -user linekeeper -o -perm /077 \) -print`)
-	out := must(o.device.Exec(within(o.t, patience), "systemd-analyze", "security", "--no-pager", "--threshold=15", "linekeeper.service"))(o.t)
+	out := must(o.device.Exec(within(o.t, patience), analyser, "security", "--no-pager", "--threshold=15", "linekeeper.service"))(o.t)
 	lines := strings.Split(strings.TrimSpace(out.Stdout), "\n")
 	if o.t.Logf("%s", lines[len(lines)-1]); out.Code != 0 {
 		o.t.Errorf("the sandbox is looser than 1.5: %s%s", out.Stdout, out.Stderr)
@@ -245,10 +247,10 @@ func (o *office) keptUpTo(since int) {
 func (o *office) floodedJournal() {
 	const bound, file = 64 << 20, 8 << 20 // of systemd/linekeeper.journald.conf
 	for key, size := range map[string]string{"SystemMaxUse": "64M", "SystemMaxFileSize": "8M", "RuntimeMaxUse": "16M"} {
-		o.says(size, "systemd-analyze cat-config systemd/journald.conf | sed -n 's/^"+key+"=//p' | tail -n 1")
+		o.says(size, analyser+" cat-config systemd/journald.conf | sed -n 's/^"+key+"=//p' | tail -n 1")
 	}
 	o.shell(within(o.t, patience), `head -c 75M /dev/urandom | base64 -w 40000 | systemd-cat --identifier=flood && journalctl --sync`)
-	used := o.tells("du --bytes --summarize /var/log/journal | cut -f 1")
+	used := o.tells("du -bs /var/log/journal | cut -f 1")
 	o.t.Logf("100 MB written to the journal, which uses %d MiB: %s", used>>20, strings.TrimSpace(o.shell(within(o.t, patience), "journalctl --disk-usage")))
 	if used > bound+file || used < bound/2 {
 		o.t.Errorf("the journal uses %d bytes, bound %d", used, bound)
@@ -257,7 +259,7 @@ func (o *office) floodedJournal() {
 
 // clockOver cuts the power in two calls, and has the board come back with a clock of 1970 and no network.
 func (o *office) clockOver() {
-	o.says("10min", "systemd-analyze cat-config systemd/timesyncd.conf | sed -n 's/^SaveIntervalSec=//p' | tail -n 1")
+	o.says("10min", analyser+" cat-config systemd/timesyncd.conf | sed -n 's/^SaveIntervalSec=//p' | tail -n 1")
 	ctx := within(o.t, patience)
 	// Ten minutes between two times that are saved are too long to wait for.
 	o.shell(ctx, `mkdir -p /etc/systemd/timesyncd.conf.d
