@@ -49,7 +49,7 @@ func TestFile(t *testing.T) {
 			verify.Amber, []string{"amber incomplete entry 21 call 9 record 3 in lkc"}},
 		"cut short, with nothing": {func(d *day) { alone(d); d.files[name(d.calls[9])] = d.files[name(d.calls[9])][:700] },
 			verify.Amber, []string{"amber incomplete entry 20 call 9 record 3 in lkc"}},
-		"amended": {func(d *day) { d.damage(d.t, 9, 4) }, verify.Amber, []string{"amber hole entry 21 call 9 record 4 in lkc"}},
+		"amended": {func(d *day) { d.damage(d.t, 9, 4) }, verify.Amber, []string{"amber hole entry 42 call 9 record 4 in lkc"}},
 		"amended by another": {func(d *day) { d.damage(d.t, 9, 4); d.jws[41] = d.forge(41) },
 			verify.Red, []string{"red wrong-signer entry 42 call 9 in ledger", "red altered entry 21 call 9 in lkc"}},
 		"of another call under its name": {func(d *day) { d.files[name(d.calls[9])] = d.files[name(d.calls[8])] },
