@@ -20,10 +20,27 @@
 // Everything live (calls, waiting entries) stands in one table in memory, some hundred bytes a call, which follows from
 // the records alone. The table changes when a sync has succeeded, never before.
 //
-// Everything the ring must remember is a record: receipts, parked calls, where the ledger stands. A note that releases
-// a call names the segments in which its records stand, and outlives them; when room gets low, what is still
-// needed of a segment without live calls is written again into the open one ("carried"), so that a few small records
-// do not keep megabytes.
+// Everything the ring must remember is a record: receipts, parked calls, holds, damage, where the ledger stands. A note
+// that releases a call names the segments in which its records stand, and outlives them.
+//
+// # How room is made
+//
+// A segment in which nothing is needed any more is free. When free segments get few, the one with the least in it that is
+// needed is emptied: records of live calls, waiting entries and notes are written again into the open segment
+// ("carried"), a bounded number of bytes at each Sync. So one call that is on hold, or not delivered, keeps no more room
+// than its own; the parts of a call come to stand in any order. The old place is given up when the copies and a note
+// behind them are synced. What is full of live calls to more than three quarters is left alone. If that does not help, and
+// Options.WhenFull says so, the oldest calls are given up, each with a tombstone that Options.GiveUp signs, but never one
+// on hold.
+//
+// # Damage
+//
+// A record that was synced and does not read back leaves a hole in its call, of its size, noticed by whoever reads it
+// first: Open, where it scans; a reader; or the carrying. Its bytes are kept in the folder "damaged" beside the segments,
+// a note remembers the hole, and the caller is told (Options.Damaged, Recovered.Holed) so that it signs an amendment.
+// Until that is stored the call counts as parked. A damaged entry is missing from then on, and listed in
+// Recovered.LostEntries at the next Open until an entry says that it is lost. A card that cannot be reached at all is no
+// damage.
 //
 // # The index
 //
@@ -34,6 +51,6 @@
 //
 // # Limits
 //
-// One process has a ring at a time. A record is at most 1 MiB, and a quarter of a segment. A call that is not delivered
-// keeps each segment in which it stands, also where all else in it is released.
+// One process has a ring at a time. A record is at most 1 MiB, and a quarter of a segment; a call file 4 GiB. In what was
+// written by the last sync before a cut, damage cannot be told from what was never synced, and counts as that.
 package buffer

@@ -12,9 +12,8 @@
 // Whoever receives entries uses Verify for one, Check for a run of them, and Chain for a ledger of any length, of which
 // it keeps one entry. Parse is for the recorder's own ring, which has the device's word for it already.
 //
-// Entries that were damaged on the card are not repaired: recovery adds one of type lost that names their numbers, and
-// goes on behind the last number that was ever given. A lost entry for what stood right before it comes first and names
-// the hash of the last entry that could be read; see Chain.
+// Entries that were damaged on the card are not repaired: recovery goes on behind the last number that was ever given,
+// naming the last entry that it could read, and adds entries of type lost for the numbers it could not; see Chain.
 package ledger
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/seal"
@@ -11,11 +12,10 @@ import (
 
 // suspect is a call that is not what its manifest says; later entries may say why.
 type suspect struct {
-	found    found
-	finding  Finding // what stands if nothing does
-	expected string  // SHA-256 that the last entry said the file has
-	fixed    bool    // no later entry can account for it
-	missing  bool    // no file, or a part of one
+	found   found
+	finding Finding  // what stands if nothing does
+	said    []string // SHA-256 of the file, as entries have said it so far
+	missing bool     // no file, or a part of one
 }
 
 // ended compares a call file with its manifest. It gives nil where it is that file, and all has been said of it.
@@ -25,7 +25,7 @@ func (w *walk) ended(ctx context.Context, e call.Entry, at Finding) (*suspect, e
 		return nil, fmt.Errorf("verify: open call %s: %w", e.Call, err)
 	}
 	if file.ReadCloser == nil {
-		return absent(file.Due, at), nil
+		return absent(file.Due, e.Manifest.SHA256, at), nil
 	}
 	at.File = file.Name
 	f, err := w.read(file)
@@ -35,7 +35,7 @@ func (w *walk) ended(ctx context.Context, e call.Entry, at Finding) (*suspect, e
 	return w.report.compare(f, file.Due, *e.Manifest, e, at), nil
 }
 
-func absent(due Due, at Finding) *suspect {
+func absent(due Due, sha256 string, at Finding) *suspect {
 	at.Colour, at.Code = Red, CodeCallMissing
 	at.Text = "the call was recorded, and its file is not here: somebody took it away, or did not copy it"
 	switch due {
@@ -45,7 +45,7 @@ func absent(due Due, at Finding) *suspect {
 	case DueWhole:
 		at.Text = "headquarters gave its receipt for this call, and the file is gone: restore it from a backup; the recorder may have it still"
 	}
-	return &suspect{finding: at, missing: true}
+	return &suspect{finding: at, said: []string{sha256}, missing: true}
 }
 
 // compare says how a file stands to its manifest.
@@ -54,11 +54,11 @@ func (r *Report) compare(f found, due Due, m call.Manifest, e call.Entry, at Fin
 		r.intact(f, m, e, at)
 		return nil
 	}
-	s := &suspect{found: f, expected: m.SHA256}
+	s := &suspect{found: f, said: []string{m.SHA256}}
 	at.Colour = Red
 	switch {
 	case f.read != nil:
-		at.Code, at.Text, s.fixed = CodeUnreadable, fmt.Sprintf("the file cannot be read: %v", f.read), true
+		at.Code, at.Text = CodeUnreadable, fmt.Sprintf("the file cannot be read: %v", f.read)
 	case f.truncated() && f.size < m.Size:
 		at = f.place(at)
 		at.Code, s.missing = CodeIncomplete, true
@@ -74,8 +74,7 @@ func (r *Report) compare(f found, due Due, m call.Manifest, e call.Entry, at Fin
 		}
 	default:
 		at = f.place(at)
-		at.Code, s.fixed = CodeAltered, true
-		at.Text = fmt.Sprintf("the file is not the one that the recorder signed for: %s", f.reason())
+		at.Code, at.Text = CodeAltered, fmt.Sprintf("the file is not the one that the recorder signed for: %s", f.reason())
 	}
 	s.finding = at
 	return s
@@ -88,6 +87,10 @@ func (r *Report) intact(f found, m call.Manifest, e call.Entry, at Finding) {
 	case errors.Is(f.err, seal.ErrVersion):
 		at.Colour, at.Code = Amber, CodeVersion
 		at.Text = "the file is the one that was signed for; a newer program wrote it, and what is in it is for that to check"
+	case !f.whole() && f.beheaded():
+		at = f.place(at)
+		at.Colour, at.Code = Amber, CodeHole
+		at.Text = "the file is the one that was signed for; its beginning or its end was damaged on the recorder's card before"
 	case !f.whole():
 		at = f.place(at)
 		at.Colour, at.Code = Red, CodeAltered
@@ -98,7 +101,7 @@ func (r *Report) intact(f found, m call.Manifest, e call.Entry, at Finding) {
 		at.Colour, at.Code = Red, CodeCallForeign
 		at.Text = fmt.Sprintf("the manifest was signed for a file of another call, %s of recorder %s", h.Call, h.Device)
 	default:
-		r.remarks(f, &m, at)
+		r.remarks(f, &m, f.Holes, at)
 		return
 	}
 	r.add(at)
@@ -106,20 +109,19 @@ func (r *Report) intact(f found, m call.Manifest, e call.Entry, at Finding) {
 
 // amend takes an amendment. It says whether that accounts for the call's file.
 func (r *Report) amend(s *suspect, e call.Entry) bool {
-	a := e.Amendment
-	if s.fixed {
-		return false
-	}
-	if s.expected != "" && a.Was != s.expected {
+	a, f := e.Amendment, s.found
+	if !slices.Contains(s.said, a.Was) {
 		at := s.finding
 		at.Colour, at.Code, at.Entry = Red, CodeEntryWrong, e.Number
 		at.Text = "the amendment is of another file than the recorder had signed for before"
 		r.add(at)
 	}
-	s.expected = a.SHA256
-	if s.missing || !s.found.is(a.Size, a.SHA256) || s.found.Chain != a.Chain {
+	s.said = append(s.said, a.SHA256)
+	if s.missing || f.read != nil || !f.is(a.Size, a.SHA256) || f.whole() && f.Chain != a.Chain {
 		return false
 	}
-	r.remarks(s.found, nil, s.finding)
+	at := s.finding
+	at.Entry = e.Number
+	r.remarks(f, nil, a.Holes, at)
 	return true
 }

@@ -252,3 +252,50 @@ func (d *day) forge(place int) []byte {
 	signed := d.jws[place][:bytes.LastIndexByte(d.jws[place], '.')]
 	return base64.RawURLEncoding.AppendEncode(append(bytes.Clone(signed), '.'), ed25519.Sign(d.office.stranger, signed))
 }
+
+// beginOf is the begin entry of call n.
+func (d *day) beginOf(n int) call.Entry {
+	id := callID(n)
+	return call.Entry{Type: call.EntryBegin, Call: &id, Line: "1", Device: d.office.id(), Epoch: 7, Number: uint64(2*n + 2)}
+}
+
+// hole puts a hole in the place of a record of a file.
+func hole(t testing.TB, file []byte, record uint32) (whole []byte, h call.Hole) {
+	t.Helper()
+	in := seal.NewReader(bytes.NewReader(file))
+	start := int64(0)
+	for {
+		r, err := in.Next()
+		must(t, err)
+		if r.Number == record {
+			h = call.Hole{Record: record, Records: 1, Offset: start, Size: in.Offset() - start}
+			whole = append(bytes.Clone(file[:start]), seal.Hole(record, 1, h.Size)...)
+			return append(whole, file[in.Offset():]...), h
+		}
+		start = in.Offset()
+	}
+}
+
+// damage puts a hole into call n's file and amends its manifest, as recovery does.
+func (d *day) damage(t testing.TB, n int, record uint32) {
+	id := d.calls[n]
+	before := d.manifest(d.files[name(id)], call.End{})
+	file, _ := hole(t, d.files[name(id)], record)
+	m := d.manifest(file, call.End{})
+	d.files[name(id)] = file
+	c, err := seal.Verify(bytes.NewReader(file), nil)
+	must(t, err)
+	d.add(call.Entry{Type: call.EntryAmendment, Call: &id, Amendment: &call.Amendment{
+		Was: before.SHA256, Size: m.Size, SHA256: m.SHA256, Chain: m.Chain, Holes: c.Holes}})
+}
+
+// behead damages a record without which the file is not whole, and amends.
+func (d *day) behead(t testing.TB, n int, record uint32) {
+	id := d.calls[n]
+	before := sha256.Sum256(d.files[name(id)])
+	file, h := hole(t, d.files[name(id)], record)
+	after := sha256.Sum256(file)
+	d.files[name(id)] = file
+	d.add(call.Entry{Type: call.EntryAmendment, Call: &id, Amendment: &call.Amendment{Was: hex.EncodeToString(before[:]),
+		Size: int64(len(file)), SHA256: hex.EncodeToString(after[:]), Chain: strings.Repeat("ab", 32), Holes: []call.Hole{h}}})
+}

@@ -84,6 +84,9 @@ func (f found) noKey() bool {
 // whole says whether the records are those of a whole call file.
 func (f found) whole() bool { return f.err == nil || f.noKey() }
 
+// beheaded says whether a hole took the header, without which nothing of the file can be read, or the end.
+func (f found) beheaded() bool { return f.Records == 0 || f.truncated() && len(f.Holes) > 0 }
+
 // is says whether the file is the one that was signed for.
 func (f found) is(size int64, sha256 string) bool { return f.size == size && f.sha256 == sha256 }
 
@@ -110,12 +113,12 @@ func (r *Report) judgeAlone(f found, at Finding) {
 	}
 	r.add(at)
 	if f.whole() {
-		r.remarks(f, nil, at)
+		r.remarks(f, nil, f.Holes, at)
 	}
 }
 
-// remarks are what is amber about a whole file.
-func (r *Report) remarks(f found, m *call.Manifest, at Finding) {
+// remarks are what is amber about a file that is what it should be.
+func (r *Report) remarks(f found, m *call.Manifest, holes []call.Hole, at Finding) {
 	at.Colour, at.Record, at.Offset = Amber, nil, nil
 	recovered, gaps, rate := f.End.Recovered, f.End.Gaps, f.Header.Rate
 	if m != nil {
@@ -135,7 +138,7 @@ func (r *Report) remarks(f found, m *call.Manifest, at Finding) {
 			seconds(frames, rate), len(gaps), seconds(gaps[0].Position, rate), gaps[0].Cause)
 		r.add(at)
 	}
-	for _, h := range f.Holes {
+	for _, h := range holes {
 		hole := at
 		hole.Code, hole.Record, hole.Offset = CodeHole, &h.Record, &h.Offset
 		hole.Text = "one record was damaged on the recorder's card"

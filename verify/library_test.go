@@ -40,17 +40,21 @@ func (l *library) add(d *day) {
 	for _, jws := range d.jws {
 		e, err := ledger.Parse(jws)
 		must(d.t, err)
-		at := verify.Ledger{Device: e.Device, Epoch: e.Epoch}
-		if l.entries[at] == nil {
-			l.order = append(l.order, at)
-		}
-		l.entries[at] = append(l.entries[at], verify.Line{JWS: jws})
+		l.take(e, jws)
 	}
 	for n, file := range d.files {
 		if id, err := call.ParseID(strings.TrimSuffix(n, ".lkc")); err == nil {
 			l.files[id] = file
 		}
 	}
+}
+
+func (l *library) take(e call.Entry, jws []byte) {
+	at := verify.Ledger{Device: e.Device, Epoch: e.Epoch}
+	if l.entries[at] == nil {
+		l.order = append(l.order, at)
+	}
+	l.entries[at] = append(l.entries[at], verify.Line{JWS: jws})
 }
 
 func (l *library) Ledgers(context.Context) iter.Seq2[verify.Ledger, error] {
