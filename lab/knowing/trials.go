@@ -74,7 +74,8 @@ func digitTrials() (trials []trial) {
 	return trials
 }
 
-// callerTrials are 40 messages each, with date, number and name.
+// callerTrials are 40 messages each, with date, number and name. The ten mark bits at the end are what
+// multimon-ng needs to see the last byte.
 func callerTrials() (trials []trial) {
 	var truth []string
 	var messages [][]byte
@@ -95,7 +96,7 @@ func callerTrials() (trials []trial) {
 		}, func(c contender, samples []int16) ([]string, error) { return c.callers(samples, modem) }, truth, reach})
 	}
 	ring := func(m signal.Modem) signal.Transmission {
-		return signal.Transmission{Modem: m, Seizure: 300, Marks: 180}
+		return signal.Transmission{Modem: m, Seizure: 300, Marks: 180, Tail: 10}
 	}
 	bell, v23 := signal.Bell202(), signal.V23()
 	for _, snr := range []float64{3, 4, 5, 6, 7, 8, 12} {
@@ -106,7 +107,7 @@ func callerTrials() (trials []trial) {
 	}
 	add("Bell 202, clock 1 % fast, 8 dB", "bell", ring(bell.Scaled(.01)), 8, best)
 	add("V.23, clock 1 % slow, 8 dB", "v23", ring(v23.Scaled(-.01)), 8, best)
-	add("Bell 202, space 6 dB fainter, 15 dB", "bell", signal.Transmission{Modem: bell, Seizure: 300, Marks: 180, Twist: -6}, 15, best)
-	add("Bell 202, call waiting, 8 dB", "bell", signal.Transmission{Modem: bell, Marks: 80}, 8, best)
+	add("Bell 202, space 6 dB fainter, 15 dB", "bell", signal.Transmission{Modem: bell, Seizure: 300, Marks: 180, Tail: 10, Twist: -6}, 15, best)
+	add("Bell 202, call waiting, 8 dB", "bell", signal.Transmission{Modem: bell, Marks: 80, Tail: 10}, 8, best)
 	return trials
 }
