@@ -104,7 +104,7 @@ var sentences = [...]string{
 	"Bonjour, je vous appelle au sujet de la livraison de mardi; elle n'est pas encore arrivée.",
 	"Guten Tag, hier spricht die Werkstatt. Ihr Wagen ist fertig, Sie können ihn abholen.",
 	"Habari za asubuhi, ninapiga simu kuhusu malipo ya mwezi uliopita.",
-	"Buenos días, quisiera hablar con el encargado de las compras, por favor.",
+	"Buenos días, quisiera hablar con el encargado de las compras y de la entrega.",
 	"Mhm. Yes. Yes. Aha. One moment. Six, three, zero, eight. Right. Thank you very much, goodbye!",
 }
 
