@@ -113,6 +113,39 @@ func TestCarryingIsBounded(t *testing.T) {
 	}
 }
 
+// A release says also where records stand that were copied and do not count any more, until their segments are used
+// again: else they would bring the call back once its note is overwritten.
+func TestReleasesNameOldPlaces(t *testing.T) {
+	c := newCard(1)
+	r, _ := mustOpen(t, memoryOptions(c))
+	p := phone{t, r}
+	kept := p.call(4, 3000)
+	noError(t, r.Sync())
+	old := r.table.calls[kept.id].parts[0].seg
+	old.leases++ // a reader: it is not used again
+	var rest []*talk
+	for range 9 {
+		rest = append(rest, p.call(4, 3000))
+		noError(t, r.Sync())
+	}
+	for _, c := range rest {
+		noError(t, r.Accept(c.receipt(), "jws"))
+	}
+	noError(t, r.Sync())
+	m := &reclaimer{r: r, budget: testSegment}
+	for n := 0; m.carry(old); n++ {
+		noError(t, r.writer.drain())
+	}
+	if parts := r.table.calls[kept.id].parts; len(parts) != 1 || parts[0].seg == old {
+		t.Fatalf("the call was not carried: %+v", parts)
+	}
+	noError(t, r.Accept(kept.receipt(), "jws"))
+	noError(t, r.Sync())
+	if open := r.writer.open.seg; !slices.Contains(open.refs, old.ref()) {
+		t.Errorf("the release outlives %v, not %v", open.refs, old.ref())
+	}
+}
+
 func TestHolds(t *testing.T) {
 	o := memoryOptions(newCard(1))
 	var p phone
