@@ -113,6 +113,44 @@ func TestCarryingIsBounded(t *testing.T) {
 	}
 }
 
+// A release says also where records stand that were copied and do not count any more, until their segments are used
+// again: else they would bring the call back once its note is overwritten.
+func TestReleasesNameOldPlaces(t *testing.T) {
+	c := newCard(1)
+	r, _ := mustOpen(t, memoryOptions(c))
+	p := phone{t, r}
+	kept := p.call(4, 3000)
+	noError(t, r.Sync())
+	old := r.table.calls[kept.id].parts[0].seg
+	old.leases++ // a reader: it is not used again
+	var rest []*talk
+	for range 9 {
+		rest = append(rest, p.call(4, 3000))
+		noError(t, r.Sync())
+	}
+	for _, c := range rest {
+		noError(t, r.Accept(c.receipt(), "jws"))
+	}
+	noError(t, r.Sync())
+	m := &reclaimer{r: r, budget: testSegment}
+	if !m.carry(old) {
+		t.Fatal("nothing was carried")
+	}
+	copies := r.queue.take()
+	noError(t, r.Accept(kept.receipt(), "jws")) // while the copies are on their way
+	_, err := r.writer.writeGroup(copies)
+	noError(t, err)
+	parts := slices.Clone(r.table.calls[kept.id].parts)
+	if len(parts) != 1 || parts[0].seg == old {
+		t.Fatalf("the call was not carried: %+v", parts)
+	}
+	r.writer.closeSegment()
+	noError(t, r.writer.drain())
+	if refs := r.writer.open.seg.refs; !slices.Contains(refs, old.ref()) || !slices.Contains(refs, parts[0].seg.ref()) {
+		t.Errorf("the release outlives %v, not %v and %v", refs, old.ref(), parts[0].seg.ref())
+	}
+}
+
 func TestHolds(t *testing.T) {
 	o := memoryOptions(newCard(1))
 	var p phone

@@ -168,6 +168,9 @@ func (d *disk) kept(folder string) (names []string, size int64, err error) {
 	if names, err = d.fs.List(folder); err != nil {
 		return nil, 0, err
 	}
+	if err := d.fs.SyncFolder(d.dir); err != nil {
+		return nil, 0, err
+	}
 	for _, name := range names {
 		f, err := d.fs.Open(filepath.Join(folder, name))
 		if err != nil {

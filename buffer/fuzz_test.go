@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"testing"
 
@@ -16,7 +17,7 @@ func FuzzFrame(f *testing.F) {
 		at: 99, data: []byte("data")}), uint32(pageSize))
 	f.Fuzz(func(t *testing.T, b []byte, offset uint32) {
 		b = bytes.Clone(b)
-		if f, _, err := parseFrame(b, epoch, offset, int64(offset)+int64(len(b))); err == errChecksum && f.length <= maxData {
+		if f, _, err := parseFrame(b, epoch, offset, int64(offset)+int64(len(b))); errors.Is(err, errChecksum) && f.length <= maxData {
 			if end := frameHeader + int(f.length); end <= len(b) {
 				le.PutUint32(b[4:], frameSum(b[:end], epoch, offset))
 			}

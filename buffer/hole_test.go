@@ -220,6 +220,39 @@ func TestDamagedEndsOfCalls(t *testing.T) {
 	}
 }
 
+// A call whose end record is damaged before its end entry was stored gets another end.
+func TestDamagedEndWithoutItsEntry(t *testing.T) {
+	c := newCard(1)
+	w, _ := watch(t, c)
+	a := phone{t, w.Ring}.begin()
+	a.speak(1000)
+	noError(t, a.record(call.KindEnd, []byte(`{"reason":"busy"}`)))
+	noError(t, w.Sync())
+	noError(t, w.Close())
+	c.flip(t, []byte("busy"))
+	for range 2 {
+		var rec Recovered
+		w.Ring, rec = mustOpen(t, w.opts)
+		if len(rec.Interrupted) != 1 || len(rec.Unsigned)+len(rec.Holed) > 0 {
+			t.Fatalf("recovered %+v", rec)
+		}
+		noError(t, w.Sync())
+		noError(t, w.Close())
+	}
+	w.Ring, _ = mustOpen(t, w.opts)
+	noError(t, w.Append(call.Record{Call: a.id, Kind: call.KindEnd, Number: 3, Data: []byte("end")}))
+	noError(t, w.Close())
+	r, rec := mustOpen(t, w.opts)
+	if len(rec.Unsigned) != 1 || !bytes.Equal(readCall(t, r, a.id), append(holed(a.file, []byte(`{"reason":"busy"}`)), "end"...)) {
+		t.Errorf("recovered %+v", rec)
+	}
+	phone{t, r}.entry(call.Entry{Type: call.EntryEnd, Call: &a.id, Manifest: &call.Manifest{SHA256: "with the hole"}})
+	noError(t, r.Sync())
+	if s := storedAs(t, r, a.id); s.Parked != "" || s.Manifest == nil || s.Manifest.SHA256 != "with the hole" {
+		t.Errorf("a manifest that was made of the hole is not believed: %+v", s)
+	}
+}
+
 // An entry that is damaged is an error once, missing from then on, and told at the next start, until an entry says that it
 // is lost.
 func TestDamagedEntries(t *testing.T) {

@@ -168,6 +168,7 @@ func (m *reclaimer) lacking(s *segment, found []frame) (lacking []part) {
 		have[f.call]++
 	}
 	for _, c := range m.r.table.calls {
+		c.stale = m.r.space.standing(c.stale)
 		from := len(lacking)
 		for _, p := range c.parts {
 			if p.seg == s && !c.leaves() {

@@ -12,7 +12,6 @@ import (
 // synced when power was lost.
 type scannedSegment struct {
 	seg       *segment
-	file      File // only while it is scanned
 	records   []scannedRecord
 	rows      []callRow
 	lastGroup uint32

@@ -164,6 +164,9 @@ func (l *loader) unfinished(c *stored, holes []call.Hole) {
 	if len(holes) > 0 {
 		l.noteHoles(c, holes)
 	}
+	if n := len(c.parts); c.ended && !manifest && c.parts[n-1].seg == nil {
+		c.ended = false // its end is lost, and nobody has signed it: it gets another
+	}
 	switch {
 	case c.unamended():
 		l.rec.Holed = append(l.rec.Holed, Holed{Call: c.id, Holes: slices.Clone(c.Holes)})
@@ -195,8 +198,12 @@ func (l *loader) lostEnd(c *stored, holes *[]call.Hole) bool {
 	if err == nil {
 		e, err = l.r.disk.entry(jws)
 	}
-	if err != nil || e.Manifest == nil || e.Manifest.Size <= c.size() || e.Manifest.Size > maxFile {
+	if err != nil || e.Manifest == nil || e.Manifest.Size < c.size() || e.Manifest.Size > maxFile {
 		return false
+	}
+	c.ended = true
+	if e.Manifest.Size == c.size() {
+		return true
 	}
 	h := call.Hole{Record: c.next(), Records: 1, Offset: c.size(), Size: e.Manifest.Size - c.size()} // at least one
 	l.r.table.change(c, func() {
@@ -204,7 +211,6 @@ func (l *loader) lostEnd(c *stored, holes *[]call.Hole) bool {
 			*holes = append(*holes, h)
 		}
 	})
-	c.ended = true
 	return true
 }
 

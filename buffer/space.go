@@ -55,6 +55,9 @@ func (p *space) lookup(ref segmentRef) *segment {
 
 // standing leaves out the segments that have been used again.
 func (p *space) standing(refs []segmentRef) []segmentRef {
+	if len(refs) == 0 {
+		return nil
+	}
 	return slices.DeleteFunc(slices.Clone(refs), func(r segmentRef) bool { return p.lookup(r) == nil })
 }
 

@@ -299,3 +299,20 @@ func (d *day) behead(t testing.TB, n int, record uint32) {
 	d.add(call.Entry{Type: call.EntryAmendment, Call: &id, Amendment: &call.Amendment{Was: hex.EncodeToString(before[:]),
 		Size: int64(len(file)), SHA256: hex.EncodeToString(after[:]), Chain: strings.Repeat("ab", 32), Holes: []call.Hole{h}}})
 }
+
+// signAltered adds call 30, of which somebody has altered record 4 on the card before the recorder signed for its file, at
+// a place from the record's beginning.
+func (d *day) signAltered(t testing.TB, place int64) {
+	id := callID(30)
+	e := d.add(call.Entry{Type: call.EntryBegin, Call: &id, Line: "1"})
+	file, m := d.record(e, call.End{Reason: call.EndedPowerLost})
+	_, h := hole(t, file, 4)
+	file[h.Offset+place] ^= 0x40
+	sum := sha256.Sum256(file)
+	m.SHA256 = hex.EncodeToString(sum[:])
+	if c, err := seal.Verify(bytes.NewReader(file), nil); err == nil {
+		m.Chain = c.Chain
+	}
+	d.files[name(id)] = file
+	d.add(call.Entry{Type: call.EntryEnd, Call: &id, Line: "1", Manifest: &m})
+}

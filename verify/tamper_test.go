@@ -218,6 +218,8 @@ var tamperings = map[string]struct {
 		d.add(call.Entry{Type: call.EntryLost, Lost: &call.Lost{First: 21, Last: 21}})
 		d.add(call.Entry{Type: call.EntryEnd, Call: &d.calls[9], Line: "1", Manifest: &m})
 	}, verify.Amber, []string{"amber lost entry 21", "amber hole entry 43 call 9 record 0 in lkc"}},
+	"altered on the card before it was signed": {func(t *testing.T, d *day) { d.signAltered(t, 0) },
+		verify.Red, []string{"red altered entry 43 call 30 record 4 in lkc"}},
 	"amended, and here from before": {func(t *testing.T, d *day) {
 		f := d.files[name(d.calls[9])]
 		d.damage(t, 9, 4)

@@ -18,7 +18,8 @@
 // what is checked: see Trust.
 //
 // What it cannot see: entries taken away from the end of a ledger, together with their calls. Headquarters' receipts
-// say how far a ledger reached.
+// say how far a ledger reached. And without the key that opens the calls: what was altered on the card before the recorder
+// signed for it, which it does when it closes a call after a power cut.
 //
 // Memory is held for one entry and one record at a time, for calls that are open or that something is wrong with, and,
 // of a folder, for an index of its files and entries.

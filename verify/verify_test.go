@@ -43,6 +43,20 @@ func TestWithKey(t *testing.T) {
 	}
 }
 
+// TestKeyShowsMoreThanTheSignature: audio that was altered on the card before the recorder signed for it, which it does
+// when it closes a call after a power cut, is signed; only the call's key shows it.
+func TestKeyShowsMoreThanTheSignature(t *testing.T) {
+	d := newDay(t, newOffice(t))
+	d.signAltered(t, seal.HeadSize)
+	if r := d.verify(verify.Options{Trust: d.trust()}); r.Colour != verify.Green {
+		t.Errorf("without the key: %s %q", r, d.brief(r))
+	}
+	r := d.verify(verify.Options{Trust: d.trust(), Keys: d.office.keys})
+	if got := d.brief(r); !reflect.DeepEqual(got, []string{"red altered entry 43 call 30 record 4 in lkc"}) {
+		t.Errorf("with it: %q", got)
+	}
+}
+
 // TestEveryBit: a call file altered in any single bit is never green, and never amber where its manifest is here.
 func TestEveryBit(t *testing.T) {
 	d := emptyDay(t, newOffice(t), 7, nil)
