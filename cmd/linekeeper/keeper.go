@@ -60,6 +60,9 @@ func (k *keeper) run(ctx context.Context) error {
 			k.wake()
 		}
 		k.show(ring)
+		if card := k.stuck(); card != "" {
+			return fmt.Errorf("the sound library does not let go of card %s: only a new process may get it", card)
+		}
 		dog.feed(time.Now(), k.pumps.Load(), ring)
 		last = ring
 		select {
@@ -71,6 +74,22 @@ func (k *keeper) run(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// stuck names a card that only a new process may get, while no line is in a call: then the program ends, and systemd starts
+// it again.
+func (k *keeper) stuck() string {
+	for _, l := range k.recorder.Status() {
+		if l.Recording {
+			return ""
+		}
+	}
+	for _, card := range k.cards {
+		if s := card.Status(); s.Stuck > 0 && !s.Open {
+			return card.device
+		}
+	}
+	return ""
 }
 
 // show brings the state to the light and, when it has changed, to systemd and to headquarters.
