@@ -65,6 +65,7 @@ type encoderConfig struct {
 type lineConfig struct {
 	Name     string   `toml:"name"`
 	Device   string   `toml:"device"`
+	Port     string   `toml:"port"`     // USB port that the card must be in, such as 1-1.2; empty: as the device's name says
 	Channels []int    `toml:"channels"` // of the card, from 0
 	Sides    []string `toml:"sides"`    // what two channels are: agent, caller
 }
@@ -221,6 +222,16 @@ func (c *config) checkUplink() []error {
 		}
 	}
 	return all
+}
+
+// port is the USB port that the card of a device must be in; empty: wherever.
+func (c *config) port(device string) string {
+	for _, l := range c.Lines {
+		if l.Device == device && l.Port != "" {
+			return l.Port
+		}
+	}
+	return ""
 }
 
 // hasUplink says whether there is anywhere to deliver to.

@@ -40,12 +40,14 @@ type statusReport struct {
 
 // cardReport is a sound card.
 type cardReport struct {
-	Device   string `json:"device"`
-	Open     bool   `json:"open"`
-	Rate     int    `json:"rate"`
-	Reopened int64  `json:"reopened"`
-	Overruns int64  `json:"overruns"`
-	Error    string `json:"error,omitempty"`
+	Device   string        `json:"device"`
+	Port     string        `json:"usb_port,omitempty"`
+	Buffer   time.Duration `json:"buffer_ns"` // of the card
+	Open     bool          `json:"open"`
+	Rate     int           `json:"rate"`
+	Reopened int64         `json:"reopened"`
+	Overruns int64         `json:"overruns"`
+	Error    string        `json:"error,omitempty"`
 }
 
 // callReport is a call that stands in the ring.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -214,7 +215,36 @@ type card struct {
 	*capture.Card
 	device string
 	lines  []*recorder.Line
+	health []*health // of the lines
 	log    *slog.Logger
+}
+
+// health is what is wrong with what is heard on a line, whatever is said on it.
+type health struct {
+	judge *capture.Health
+
+	mu     sync.Mutex
+	alarms []string
+}
+
+func (h *health) hear(p pcm.Period) {
+	if !h.judge.Hear(p) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.alarms = h.alarms[:0]
+	for _, a := range h.judge.Alarms() {
+		if a.Fault != capture.FaultNoFrames { // the recorder's own alarm says that
+			h.alarms = append(h.alarms, a.String())
+		}
+	}
+}
+
+func (h *health) wrong() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.alarms)
 }
 
 // cards groups the lines of the settings by the card that hears them.
@@ -240,10 +270,11 @@ func (d *device) makeCards(log *slog.Logger) []card {
 	var cards []card
 	for name, lines := range d.cfg.cards() {
 		cfg := d.cfg.captureConfig()
-		cfg.Device, cfg.Lines = name, lines
+		cfg.Device, cfg.Lines, cfg.Port = name, lines, d.cfg.port(name)
 		c := card{Card: capture.New(cfg, log), device: name, log: log}
 		for _, l := range lines {
 			c.lines = append(c.lines, d.line(l.Name))
+			c.health = append(c.health, &health{judge: capture.NewHealth(pcm.Format{Rate: d.cfg.Capture.LineRate, Channels: len(l.Channels)})})
 		}
 		cards = append(cards, c)
 	}
@@ -264,6 +295,7 @@ func (c card) run(ctx context.Context, heard func()) error {
 	first := sync.OnceFunc(func() { c.log.Info("first audio", "device", c.device) })
 	return c.Run(ctx, func(i int, p pcm.Period) {
 		c.lines[i].Heard(p)
+		c.health[i].hear(p)
 		if len(p.Samples) > 0 {
 			first()
 		}

@@ -60,6 +60,9 @@ func (k *keeper) run(ctx context.Context) error {
 			k.wake()
 		}
 		k.show(ring)
+		if card := k.stuck(); card != "" {
+			return fmt.Errorf("the sound library does not let go of card %s: only a new process may get it", card)
+		}
 		dog.feed(time.Now(), k.pumps.Load(), ring)
 		last = ring
 		select {
@@ -71,6 +74,22 @@ func (k *keeper) run(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// stuck names a card that only a new process may get, while no line is in a call: then the program ends, and systemd starts
+// it again.
+func (k *keeper) stuck() string {
+	for _, l := range k.recorder.Status() {
+		if l.Recording {
+			return ""
+		}
+	}
+	for _, card := range k.cards {
+		if s := card.Status(); s.Stuck > 0 && !s.Open {
+			return card.device
+		}
+	}
+	return ""
 }
 
 // show brings the state to the light and, when it has changed, to systemd and to headquarters.
@@ -106,6 +125,16 @@ func (k *keeper) conditions(ring buffer.Status) (c call.Conditions, reasons []st
 		} else {
 			c.Alarm = true
 			because("card %s: %s", card.device, s.Err)
+		}
+		if s := card.Status(); s.Moved != "" {
+			c.Alarm = true
+			because("card %s has moved from USB port %s to %s: its lines may be swapped with another's", card.device, s.Moved, s.Port)
+		}
+		for i, l := range card.lines {
+			for _, wrong := range card.health[i].wrong() {
+				c.Alarm = true
+				because("line %s: %s", l.Name, wrong)
+			}
 		}
 	}
 	if len(k.cards) > 0 && open == 0 {
@@ -160,7 +189,12 @@ func (k *keeper) status() wire.Status {
 		Waiting: wire.Waiting{Calls: ring.WaitingCalls, Bytes: ring.WaitingBytes, Parked: ring.Parked, Entries: ring.WaitingEntries},
 		Ring:    wire.RingStatus{SizeBytes: ring.SizeBytes, FreeBytes: ring.FreeBytes, FreeHours: k.hours(ring.FreeBytes)},
 	}
+	unwell := k.unwell()
 	for _, l := range k.recorder.Status() {
+		if wrong := unwell[l.Line]; len(wrong) > 0 {
+			l.Alarm = strings.Join(append(wrong, l.Alarm), "; ")
+			l.Alarm = strings.TrimSuffix(l.Alarm, "; ")
+		}
 		level := float64(-100)
 		for _, side := range l.Levels {
 			level = max(level, side)
@@ -168,6 +202,17 @@ func (k *keeper) status() wire.Status {
 		s.Lines = append(s.Lines, wire.LineStatus{Line: l.Line, Recording: l.Recording, Alarm: l.Alarm, LevelDB: level, Lost: l.LostFrames, Calls: l.Calls})
 	}
 	return s
+}
+
+// unwell says what is wrong with what is heard on each line.
+func (k *keeper) unwell() map[string][]string {
+	all := map[string][]string{}
+	for _, card := range k.cards {
+		for i, l := range card.lines {
+			all[l.Name] = card.health[i].wrong()
+		}
+	}
+	return all
 }
 
 // hours is how long one line can be recorded into so many bytes. Each sync begins on a fresh page, which is what bounds
@@ -200,7 +245,7 @@ func (k *keeper) statusReport() (statusReport, error) {
 	r := statusReport{Status: k.status(), Light: k.light.about, Sync: k.ring.Status().LastSync, Uplink: "delivers to nobody: the settings name no headquarters", Cards: []cardReport{}}
 	for _, c := range k.cards {
 		s := c.Status()
-		r.Cards = append(r.Cards, cardReport{Device: c.device, Open: s.Open, Rate: s.Rate, Reopened: s.Reopened, Overruns: s.Overruns, Error: s.Err})
+		r.Cards = append(r.Cards, cardReport{Device: c.device, Port: s.Port, Open: s.Open, Rate: s.Rate, Buffer: s.Buffer, Reopened: s.Reopened, Overruns: s.Overruns, Error: s.Err})
 	}
 	if k.up != nil {
 		s := k.up.Snapshot()

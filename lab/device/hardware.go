@@ -82,14 +82,19 @@ func Microphone(card, substream int) string {
 	return fmt.Sprintf("hw:CARD=Line%d,DEV=1,SUBDEV=%d", card, substream)
 }
 
-// Play plays a sound, and returns when it was played. Where somebody listens already, it is brought to their rate.
+// Play plays a sound, and returns when it was played; an error where the guest was too slow to play all of it in time.
+// Where somebody listens already, it is brought to their rate.
 func (d *Device) Play(ctx context.Context, s Sound) error {
 	file := fmt.Sprintf("/run/lab-sound-%d-%d.raw", s.Card, s.Substream)
 	if err := d.WriteFile(ctx, file, pcm.AppendBytes(nil, s.Samples), 0o600); err != nil {
 		return err
 	}
-	_, err := d.Run(ctx, "aplay", "-q", "-D", fmt.Sprintf("plughw:CARD=Line%d,DEV=0,SUBDEV=%d", s.Card, s.Substream), "-t", "raw",
-		"-f", "S16_LE", "-r", fmt.Sprint(s.Rate), "-c", fmt.Sprint(s.Channels), "--buffer-time=500000", file)
+	said, err := d.Run(ctx, "sh", "-c", `exec "$@" 2>&1`, "sh", "aplay", "-q", "-D",
+		fmt.Sprintf("plughw:CARD=Line%d,DEV=0,SUBDEV=%d", s.Card, s.Substream), "-t", "raw", "-f", "S16_LE",
+		"-r", fmt.Sprint(s.Rate), "-c", fmt.Sprint(s.Channels), "--buffer-time=4000000", file)
+	if err == nil && strings.Contains(said, "underrun") {
+		err = fmt.Errorf("play into card %d: %s", s.Card, said)
+	}
 	return err
 }
 

@@ -72,7 +72,7 @@ done
 
 # shellcheck disable=SC2016 # expanded by mmdebstrap's shell
 mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Retries "3"' \
-	--include=systemd-sysv,udev,dbus,kmod,procps,iproute2,e2fsprogs,alsa-utils,libopus0,libmp3lame0 \
+	--include=systemd-sysv,udev,dbus,kmod,procps,iproute2,e2fsprogs,systemd-timesyncd,alsa-utils,libopus0,libmp3lame0 \
 	--customize-hook='chroot "$1" passwd -d root >/dev/null' \
 	--customize-hook='chroot "$1" systemctl enable --quiet systemd-networkd.service' \
 	--customize-hook="sync-in $work/root /" \
@@ -104,7 +104,7 @@ for word in $($B cat /proc/cmdline); do
 	case $word in lab.data=*)
 		at=${word#lab.data=}
 		$B mkdir -p "/root$at"
-		$B grep -q virtio-data /root/etc/fstab || echo "/dev/disk/by-id/virtio-data $at ext4 noatime 0 0" >>/root/etc/fstab ;;
+		$B grep -q virtio-data /root/etc/fstab || echo "/dev/disk/by-id/virtio-data $at ext4 noatime,x-systemd.device-timeout=15min 0 0" >>/root/etc/fstab ;;
 	esac
 done
 $B mount -t tmpfs -o mode=755,nosuid,nodev run /root/run

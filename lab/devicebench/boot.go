@@ -18,9 +18,6 @@ const (
 	patience  = 5 * time.Minute // with a boot, on a host with much to do
 )
 
-// kernelWords are for a device on a busy host, where the kernel finds that its timer does not tick as it should and panics.
-func kernelWords() []string { return []string{"no_timer_check"} }
-
 // moments of a boot, by the guest's clock, which begins with its kernel.
 type moments struct {
 	up      time.Duration // multi-user.target is reached
@@ -37,7 +34,7 @@ type moments struct {
 func (b *bench) measureBoot(ctx context.Context) error {
 	lines := []input{{device.Microphone(1, 0), 0}, {device.Microphone(2, 0), 0}}
 	b.say("installing the recorder on a device")
-	d, err := device.Start(ctx, b.image, device.Config{Data: &device.Disk{Base: b.ringDisk(), Mount: data}, Boot: patience, Kernel: kernelWords()})
+	d, err := device.Start(ctx, b.image, device.Config{Data: &device.Disk{Base: b.ringDisk(), Mount: data}, Boot: patience})
 	if err != nil {
 		return err
 	}

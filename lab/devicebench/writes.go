@@ -111,7 +111,7 @@ func (b *bench) startWriting(ctx context.Context) (*device.Device, error) {
 	}
 	return device.Start(ctx, b.image, device.Config{
 		Data: &device.Disk{Base: b.ringDisk()},
-		Boot: patience, Kernel: kernelWords(),
+		Boot: patience,
 		// A disk like that of device.Disk.
 		QEMU: []string{"-blockdev", "driver=file,node-name=files,cache.direct=off,discard=unmap,filename=" + b.filesDisk(),
 			"-device", "virtio-blk-pci,serial=files,drive=files"},

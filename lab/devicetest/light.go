@@ -15,6 +15,7 @@ import (
 const (
 	lightDark      = "dark"
 	lightRecording = "recording"
+	lightPaused    = "paused"
 	lightIdle      = "idle"
 	lightOffline   = "offline"
 	lightAlarm     = "alarm"
@@ -48,6 +49,8 @@ func readLight(edges []device.Edge, length time.Duration) string {
 		return lightRecording
 	case len(edges) == 1:
 		return lightDark
+	case twice && about(lit, 900*ms) && median(dark) < 300*ms:
+		return lightPaused
 	case twice && about(lit, 100*ms) && about(dark, 100*ms):
 		return lightFault
 	case twice && about(lit, time.Second) && about(dark, time.Second):

@@ -25,6 +25,7 @@ func TestReadLight(t *testing.T) {
 		{"flashes, held up", false, []int{300, 130, 4947, 61, 700}, lightIdle},
 		{"slow, then dark", true, []int{400, 1000, 1000, 3600}, lightUnknown},
 		{"neither fast nor two blinks", true, []int{30, 200, 200, 200, 200, 200, 200, 200}, lightUnknown},
+		{"on with short darks", true, []int{500, 100, 905, 104, 890, 97, 900}, lightPaused},
 		{"two blinks", false, []int{700, 200, 300, 205, 2295, 200, 301, 200, 1800}, lightAlarm},
 		{"from idle to recording", false, []int{700, 50, 2000, 3250}, lightUnknown},
 		{"from slow to fast", true, []int{400, 1000, 1000, 1000, 100, 100, 100, 100}, lightUnknown},

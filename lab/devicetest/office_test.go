@@ -25,6 +25,7 @@ const (
 	repository = "../.."
 	cache      = repository + "/.cache/device"
 	pin        = 17
+	button     = 27 // that pauses
 )
 
 // office is a recorder in a virtual device, and its headquarters on the host.
@@ -76,10 +77,9 @@ func openOffice(t *testing.T) *office {
 
 	image := must(device.Prepare(within(t, 4*time.Minute), cache, device.Options{Log: slog.Default()}))(t)
 	o.device = must(device.Start(within(t, time.Minute), image, device.Config{
-		Data:   &device.Disk{Mount: "/var/lib/linekeeper"},
-		Boot:   slowest * time.Minute,
-		Kernel: []string{"no_timer_check"}, // the kernel gives up where its timer's first ticks are late
-		OnAck:  o.heard,
+		Data:  &device.Disk{Mount: "/var/lib/linekeeper"},
+		Boot:  slowest * time.Minute,
+		OnAck: o.heard,
 	}))(t)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -120,9 +120,6 @@ func program(t *testing.T, name string) string {
 func (o *office) install(identity string) {
 	o.t.Helper()
 	ctx := within(o.t, 2*time.Minute)
-	// A disk that is late in a later boot is waited for; systemd would go into its emergency mode after 90 s.
-	o.shell(ctx, `mkdir -p /etc/systemd/system.conf.d &&
-		printf '[Manager]\nDefaultDeviceTimeoutSec=15min\n' >/etc/systemd/system.conf.d/lab.conf && sync`)
 	o.copy(latestPackage(o.t), "/root/linekeeper.deb", 0o644)
 	o.shell(ctx, "dpkg --install /root/linekeeper.deb")
 
@@ -164,17 +161,19 @@ hang_over = "3s"
 codec = "flac"
 [light]
 pin = "GPIO%d"
+[pause]
+button = "!GPIO%d"
 [uplink]
 order = ["https", "mqtt"]
 https = "https://%s:%s"
-mqtt = "mqtts://%[2]s:%[4]s"
+mqtt = "mqtts://%[3]s:%[5]s"
 [[line]]
 name = "line 1"
-device = %[5]q
+device = %[6]q
 [[line]]
 name = "line 2"
-device = %[6]q
-`, pin, device.HostAddress, https, mqtt, device.Microphone(1, 0), device.Microphone(2, 0))
+device = %[7]q
+`, pin, button, device.HostAddress, https, mqtt, device.Microphone(1, 0), device.Microphone(2, 0))
 }
 
 func (o *office) copy(from, to string, mode os.FileMode) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -62,7 +61,6 @@ func openBoard(t *testing.T) *office {
 		}
 		_ = o.device.Close()
 	})
-	o.keepClock()
 	ctx := within(t, patience)
 	o.copy(latestPackage(t), "/root/linekeeper.deb", 0o644)
 	o.shell(ctx, "dpkg --install /root/linekeeper.deb")
@@ -77,27 +75,6 @@ func openBoard(t *testing.T) *office {
 	o.follow(ctx)
 	o.await(0, 1, ready, patience)
 	return o
-}
-
-// keepClock installs what keeps the clock over a power cut, which the package recommends, where the image lacks it; of
-// the image's own release, or its libraries would not fit.
-func (o *office) keepClock() {
-	o.t.Helper()
-	ctx := within(o.t, patience)
-	if out := must(o.device.Exec(ctx, "test", "-e", "/usr/lib/systemd/systemd-timesyncd"))(o.t); out.Code == 0 {
-		return
-	}
-	version := o.shell(ctx, "dpkg-query -W -f '${Version}' systemd")
-	file := filepath.Join(must(filepath.Abs(cache))(o.t), fmt.Sprintf("systemd-timesyncd_%s_amd64.deb", version))
-	if _, err := os.Stat(file); err != nil {
-		get := exec.CommandContext(ctx, "apt-get", "-qq", "download", "systemd-timesyncd="+version)
-		get.Dir = filepath.Dir(file)
-		if said, err := get.CombinedOutput(); err != nil {
-			o.t.Fatalf("download systemd-timesyncd %s, the release of the device's systemd: %v: %s", version, err, said)
-		}
-	}
-	o.copy(file, "/root/timesyncd.deb", 0o644)
-	o.shell(ctx, "dpkg --install /root/timesyncd.deb")
 }
 
 func boardSettings() string {

@@ -13,11 +13,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/encoder"
 	"github.com/linekeeper/linekeeper/hq"
 	"github.com/linekeeper/linekeeper/hq/library"
 	"github.com/linekeeper/linekeeper/lab/device"
 	"github.com/linekeeper/linekeeper/lab/phone"
+	"github.com/linekeeper/linekeeper/ledger"
 	"github.com/linekeeper/linekeeper/pcm"
 	"github.com/linekeeper/linekeeper/seal"
 )
@@ -35,6 +37,7 @@ func TestOffice(t *testing.T) {
 		do   func(*office) day
 	}{
 		{"two lines", (*office).twoLines},
+		{"card-data pause", (*office).pause},
 		{"network away for a minute", (*office).networkAway},
 		{"cards pulled", (*office).cardsPulled},
 		{"recorder killed", (*office).recorderKilled},
@@ -60,6 +63,7 @@ func TestOffice(t *testing.T) {
 type day struct {
 	name       string
 	played     []phone.Audio // by line
+	paused     bool          // a part of it was not to be kept
 	cut        bool          // the recorder or the power went away in the calls, cutAfter they began
 	from, upTo int           // moments in the recorder's log
 }
@@ -103,6 +107,33 @@ func (o *office) twoLines() day {
 	}
 	o.await(d.from, 4, delivered, 60*time.Second)
 	o.awaitLight(lightIdle, 20*time.Second)
+	d.upTo = o.moment()
+	return d
+}
+
+// pause has somebody press the button while a caller says the number of a card, and again when he has.
+func (o *office) pause() day {
+	d := day{from: o.moment(), played: o.plan(6, 1, 20*time.Second), paused: true}
+	wait := o.play(d.played)
+	o.await(d.from, 2, callBegan, 30*time.Second)
+	press := func() {
+		o.t.Helper()
+		ctx := within(o.t, time.Minute)
+		for _, high := range []bool{true, false} {
+			if err := o.device.Pull(ctx, button, high); err != nil {
+				o.t.Fatal(err)
+			}
+			o.shell(ctx, "sleep 0.3")
+		}
+	}
+	press()
+	o.awaitLight(lightPaused, 15*time.Second)
+	press()
+	o.awaitLight(lightRecording, 15*time.Second)
+	if err := wait(); err != nil {
+		o.t.Fatal(err)
+	}
+	o.await(d.from, 2, delivered, 60*time.Second)
 	d.upTo = o.moment()
 	return d
 }
@@ -236,12 +267,37 @@ func (o *office) account(days []day) {
 					calls = append(calls, c)
 				}
 			}
-			o.hear(d, d.played[i], calls)
+			if !d.paused {
+				o.hear(d, d.played[i], calls)
+			}
 		}
+	}
+	if got := o.pauses(lib); got != 2 {
+		o.t.Errorf("headquarters knows of %d pauses, want one on each line", got)
 	}
 	if spoken != len(all) {
 		o.t.Errorf("the recorder spoke of %d calls, headquarters has %d", spoken, len(all))
 	}
+}
+
+// pauses counts those that the ledger at headquarters tells of.
+func (o *office) pauses(lib *library.Library) (count int) {
+	o.t.Helper()
+	for _, l := range must(lib.Ledgers(o.t.Context()))(o.t) {
+		for from := uint64(1); from != 0; {
+			page, next, err := lib.EntriesFrom(o.t.Context(), l, from, 100)
+			if err != nil {
+				o.t.Fatal(err)
+			}
+			for _, jws := range page {
+				if e := must(ledger.Parse(jws))(o.t); e.Type == call.EntryPause && e.Gap.Frames >= 8000 {
+					count++
+				}
+			}
+			from = next
+		}
+	}
+	return count
 }
 
 // hear compares a line's calls with what was played on it.
