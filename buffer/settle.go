@@ -205,7 +205,8 @@ func (l *loader) lostEnd(c *stored, holes *[]call.Hole) bool {
 	if e.Manifest.Size == c.size() {
 		return true
 	}
-	h := call.Hole{Record: c.next(), Records: 1, Offset: c.size(), Size: e.Manifest.Size - c.size()} // at least one
+	size := e.Manifest.Size - c.size()
+	h := call.Hole{Record: c.next(), Records: 1 + uint32((size-1)/MaxRecord), Offset: c.size(), Size: size} // so many at least
 	l.r.table.change(c, func() {
 		if c.punch(h) {
 			*holes = append(*holes, h)
