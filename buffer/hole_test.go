@@ -152,7 +152,8 @@ func amended(t *testing.T, w *watched, a *talk, want []byte) {
 	}
 	phone{t, w.Ring}.entry(call.Entry{Type: call.EntryAmendment, Call: &a.id, Amendment: &call.Amendment{
 		Was: "sum", Size: int64(len(a.file)), SHA256: "new", Chain: "chain", Holes: holes}})
-	noError(t, w.Sync())
+	noError(t, w.Close())
+	w.Ring, _ = mustOpen(t, w.opts)
 	for range 2 {
 		if s := storedAs(t, w.Ring, a.id); s.Parked != "" || s.Manifest == nil || s.Manifest.SHA256 != "new" || s.Manifest.Chain != "chain" {
 			t.Errorf("after the amendment: %+v", s)
@@ -249,6 +250,44 @@ func TestDamagedEndWithoutItsEntry(t *testing.T) {
 	noError(t, r.Sync())
 	if s := storedAs(t, r, a.id); s.Parked != "" || s.Manifest == nil || s.Manifest.SHA256 != "with the hole" {
 		t.Errorf("a manifest that was made of the hole is not believed: %+v", s)
+	}
+}
+
+// A call that has an end entry, and whose last records stood in a segment that is lost, ends in a hole of the size that
+// the entry tells.
+func TestLostTailOfAnEndedCall(t *testing.T) {
+	c := newCard(1)
+	w, _ := watch(t, c)
+	p := phone{t, w.Ring}
+	nextSegment := func() uint32 {
+		t.Helper()
+		g := w.space.generation
+		for w.space.generation == g {
+			p.call(2, 3000)
+			noError(t, w.Sync())
+		}
+		return w.writer.open.seg.number
+	}
+	a := p.begin()
+	a.speak(3000)
+	noError(t, w.Sync())
+	lost := nextSegment()
+	a.speak(2000)
+	noError(t, a.record(call.KindEnd, []byte("{}")))
+	noError(t, w.Sync())
+	nextSegment()
+	p.entry(call.Entry{Type: call.EntryEnd, Call: &a.id, Manifest: &call.Manifest{Size: int64(len(a.file)), SHA256: "sum"}})
+	noError(t, w.Close())
+	clear(c.names["/card/ring/"+segmentName(lost)].view)
+	r, rec := mustOpen(t, w.opts)
+	for _, x := range rec.Interrupted {
+		if x.Header.Call == a.id {
+			t.Error("a call that was signed is to be ended again")
+		}
+	}
+	want := append(bytes.Clone(a.file[:len(a.file)-2002]), make([]byte, 2002)...)
+	if !bytes.Equal(readCall(t, r, a.id), want) || !slices.ContainsFunc(rec.Holed, func(h Holed) bool { return h.Call == a.id }) {
+		t.Errorf("recovered %+v", rec.Holed)
 	}
 }
 

@@ -276,8 +276,8 @@ func (r *Ring) Sync() error {
 			r.mu.Unlock()
 			return err
 		}
-		told := r.writer.tellHoles()
-		if !reclaim.makeRoom() && !told {
+		more := r.writer.tellHoles()
+		if !reclaim.makeRoom() && !more {
 			break
 		}
 	}
