@@ -377,3 +377,22 @@ func TestKeptAsideIsBounded(t *testing.T) {
 		t.Errorf("%d files, %v", len(c.kept()), err)
 	}
 }
+
+func TestPiecesOfAHole(t *testing.T) {
+	h := call.Hole{Record: 7, Records: 100, Offset: 50, Size: 5*MaxRecord + 3}
+	all := pieces(h)
+	var records uint32
+	var size int64
+	for _, p := range all {
+		if p.Record != h.Record+records || p.Offset != h.Offset+size || p.Records == 0 || p.Size > MaxRecord {
+			t.Errorf("piece %+v", p)
+		}
+		records, size = records+p.Records, size+p.Size
+	}
+	if len(all) != 6 || records != h.Records || size != h.Size {
+		t.Errorf("%d pieces of %d records and %d bytes", len(all), records, size)
+	}
+	if pieces(call.Hole{Records: 2, Size: 3 * MaxRecord}) != nil {
+		t.Error("two records of three times the longest")
+	}
+}

@@ -96,12 +96,17 @@ func (l *loader) settle(c *stored) {
 	}
 	n := 0
 	var next uint32
+	var at int64
 	for ; n < len(c.parts); n++ {
 		p := c.parts[n]
 		if p.first > next && int64(p.first) > firm || n > 0 && c.parts[n-1].ended {
 			break
 		}
-		next = p.next()
+		if p.first > next && p.at-at > int64(p.first-next)*MaxRecord {
+			l.damage(0, c.id, fmt.Sprintf("record %d is not where it can be, the call is cut off before", p.first))
+			break
+		}
+		next, at = p.next(), p.end()
 	}
 	for _, p := range c.parts[n:] {
 		p.count1(-1)
@@ -119,7 +124,7 @@ func (c *stored) fill() (holes []call.Hole) {
 	var at int64
 	for _, p := range c.parts {
 		if p.first > next {
-			holes = append(holes, call.Hole{Record: next, Records: p.first - next, Offset: at, Size: p.at - at})
+			holes = append(holes, pieces(call.Hole{Record: next, Records: p.first - next, Offset: at, Size: p.at - at})...)
 		}
 		next, at = p.next(), p.end()
 	}
@@ -208,8 +213,10 @@ func (l *loader) lostEnd(c *stored, holes *[]call.Hole) bool {
 	size := e.Manifest.Size - c.size()
 	h := call.Hole{Record: c.next(), Records: 1 + uint32((size-1)/MaxRecord), Offset: c.size(), Size: size} // so many at least
 	l.r.table.change(c, func() {
-		if c.punch(h) {
-			*holes = append(*holes, h)
+		for _, h := range pieces(h) {
+			if c.punch(h) {
+				*holes = append(*holes, h)
+			}
 		}
 	})
 	return true
@@ -276,6 +283,9 @@ func (l *loader) ledger() error {
 	return nil
 }
 
+// maxLost bounds the list of lost entries.
+const maxLost = 1 << 20
+
 // lostEntries lists the entries that are missing, but for those of which an entry says so already.
 func (l *loader) lostEntries() {
 	t := l.r.table
@@ -290,7 +300,7 @@ func (l *loader) lostEntries() {
 		}
 	}
 	missing := func(from, to uint64) {
-		for n := from; n < to; n++ {
+		for n := from; n < to && len(l.rec.LostEntries) < maxLost; n++ {
 			if !slices.ContainsFunc(told, func(run call.Lost) bool { return run.First <= n && n <= run.Last }) {
 				l.rec.LostEntries = append(l.rec.LostEntries, n)
 			}
