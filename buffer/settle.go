@@ -227,7 +227,10 @@ func (l *loader) noteHoles(c *stored, holes []call.Hole) {
 	state := c.state().withHoles(holes)
 	state.Ended = state.Ended || c.endsIn(holes)
 	l.r.table.setState(c, state)
-	l.r.queue.put(noteItem(note{Op: opCall, Call: &c.id, callState: state}))
+	// Holes without number cannot be noted: they are found again at the next start.
+	if it := noteItem(note{Op: opCall, Call: &c.id, callState: state}); it.frameSize() <= l.r.disk.longest() {
+		l.r.queue.put(it)
+	}
 	for _, h := range holes {
 		l.damage(0, c.id, fmt.Sprintf("records %d to %d, %d bytes, are lost: the call has a hole there", h.Record, h.Record+h.Records-1, h.Size))
 	}
