@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -61,11 +62,14 @@ func BenchmarkOpen(b *testing.B) {
 				}
 			}
 			noError(b, r.Close())
+			var read atomic.Int64
+			o.FS = counted{osFS{}, &read}
 			for b.Loop() {
 				r, _, err := Open(o)
 				noError(b, err)
 				noError(b, r.Close())
 			}
+			b.ReportMetric(float64(read.Load())/float64(b.N), "bytes-read") // without the index's own
 			b.ReportMetric(float64(calls), "calls")
 		})
 	}

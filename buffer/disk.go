@@ -29,6 +29,9 @@ func (d *disk) path(number uint32) string {
 	return filepath.Join(d.dir, segmentName(number))
 }
 
+// longest is how much room a record may take.
+func (d *disk) longest() int64 { return min(MaxRecord, d.size/4) }
+
 func (d *disk) readHead(n uint32) head {
 	h := head{number: n}
 	f, err := d.fs.Open(d.path(n))

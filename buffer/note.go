@@ -83,7 +83,7 @@ func parseNote(b []byte) (note, error) {
 	var at int64
 	var next uint32
 	for _, h := range n.Holes {
-		if h.Offset < at || h.Size < 0 || h.Offset+h.Size > maxFile || h.Record < next || h.Records == 0 || h.Record+h.Records < h.Record {
+		if h.Offset < at || h.Size < 0 || h.Size > MaxRecord || h.Offset+h.Size > maxFile || h.Record < next || h.Records == 0 || h.Record+h.Records < h.Record {
 			return note{}, fmt.Errorf("note about call %v: hole at record %d is none", n.Call, h.Record)
 		}
 		at, next = h.Offset+h.Size, h.Record+h.Records

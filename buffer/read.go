@@ -185,7 +185,7 @@ func (c *callReader) enter(i int) (err error) {
 	if err != nil {
 		return err
 	}
-	if holes := p.missing(records); len(holes) > 0 {
+	if holes := p.missing(records); len(holes) > 0 || uint32(len(records)) != p.count {
 		return &CorruptError{Segment: p.seg.number, Offset: int64(p.firstOffset), Call: c.id,
 			Reason: fmt.Sprintf("%d of %d records of call %v can be read", len(records), p.count, c.id)}
 	}
@@ -211,12 +211,27 @@ func (d *disk) locate(f io.ReaderAt, generation uint32, run callRow) ([]located,
 	return records, res.gaps, err
 }
 
+// pieces divides a hole into some of which none is longer than a record can be, so that nobody needs memory for more at a
+// time. There are none where so few records cannot have been so long.
+func pieces(h call.Hole) (all []call.Hole) {
+	n := max(1, (h.Size+MaxRecord-1)/MaxRecord)
+	if n > int64(h.Records) {
+		return nil
+	}
+	for ; n > 0; n-- {
+		p := call.Hole{Record: h.Record, Records: h.Records / uint32(n), Offset: h.Offset, Size: h.Size / n}
+		all = append(all, p)
+		h.Record, h.Records, h.Offset, h.Size = h.Record+p.Records, h.Records-p.Records, h.Offset+p.Size, h.Size-p.Size
+	}
+	return all
+}
+
 // missing lists the records of the run that are not among those found, and where their data belong.
 func (c callRow) missing(found []located) (holes []call.Hole) {
 	next, at := c.first, c.at
 	hole := func(number uint32, to int64) {
 		if number > next && to >= at {
-			holes = append(holes, call.Hole{Record: next, Records: number - next, Offset: at, Size: to - at})
+			holes = append(holes, pieces(call.Hole{Record: next, Records: number - next, Offset: at, Size: to - at})...)
 		}
 	}
 	for _, rec := range found {

@@ -186,7 +186,7 @@ func (r *Ring) Append(rec call.Record) error {
 	it := &item{Record: rec}
 	reserve := reserveForAudio
 	switch {
-	case int64(frameSize(len(rec.Data))) > min(MaxRecord, r.opts.SegmentBytes/4):
+	case it.frameSize() > r.disk.longest():
 		return fmt.Errorf("append record of %d bytes: too long", len(rec.Data))
 	case rec.Kind == call.KindEntry:
 		e, err := r.opts.Entry(rec.Data)
@@ -220,6 +220,9 @@ func (r *Ring) Append(rec call.Record) error {
 func (r *Ring) admit(it *item, reserve int) error {
 	if r.isClosed {
 		return ErrClosed
+	}
+	if it.frameSize() > r.disk.longest() {
+		return fmt.Errorf("a record of %d bytes is too long", len(it.Data))
 	}
 	limit := r.opts.QueueBytes
 	if reserve < reserveForAudio {
@@ -276,8 +279,8 @@ func (r *Ring) Sync() error {
 			r.mu.Unlock()
 			return err
 		}
-		told := r.writer.tellHoles()
-		if !reclaim.makeRoom() && !told {
+		more := r.writer.tellHoles()
+		if !reclaim.makeRoom() && !more {
 			break
 		}
 	}

@@ -96,12 +96,17 @@ func (l *loader) settle(c *stored) {
 	}
 	n := 0
 	var next uint32
+	var at int64
 	for ; n < len(c.parts); n++ {
 		p := c.parts[n]
 		if p.first > next && int64(p.first) > firm || n > 0 && c.parts[n-1].ended {
 			break
 		}
-		next = p.next()
+		if p.first > next && p.at-at > int64(p.first-next)*MaxRecord {
+			l.damage(0, c.id, fmt.Sprintf("record %d is not where it can be, the call is cut off before", p.first))
+			break
+		}
+		next, at = p.next(), p.end()
 	}
 	for _, p := range c.parts[n:] {
 		p.count1(-1)
@@ -119,7 +124,7 @@ func (c *stored) fill() (holes []call.Hole) {
 	var at int64
 	for _, p := range c.parts {
 		if p.first > next {
-			holes = append(holes, call.Hole{Record: next, Records: p.first - next, Offset: at, Size: p.at - at})
+			holes = append(holes, pieces(call.Hole{Record: next, Records: p.first - next, Offset: at, Size: p.at - at})...)
 		}
 		next, at = p.next(), p.end()
 	}
@@ -205,10 +210,13 @@ func (l *loader) lostEnd(c *stored, holes *[]call.Hole) bool {
 	if e.Manifest.Size == c.size() {
 		return true
 	}
-	h := call.Hole{Record: c.next(), Records: 1, Offset: c.size(), Size: e.Manifest.Size - c.size()} // at least one
+	size := e.Manifest.Size - c.size()
+	h := call.Hole{Record: c.next(), Records: 1 + uint32((size-1)/MaxRecord), Offset: c.size(), Size: size} // so many at least
 	l.r.table.change(c, func() {
-		if c.punch(h) {
-			*holes = append(*holes, h)
+		for _, h := range pieces(h) {
+			if c.punch(h) {
+				*holes = append(*holes, h)
+			}
 		}
 	})
 	return true
@@ -219,7 +227,10 @@ func (l *loader) noteHoles(c *stored, holes []call.Hole) {
 	state := c.state().withHoles(holes)
 	state.Ended = state.Ended || c.endsIn(holes)
 	l.r.table.setState(c, state)
-	l.r.queue.put(noteItem(note{Op: opCall, Call: &c.id, callState: state}))
+	// Holes without number cannot be noted: they are found again at the next start.
+	if it := noteItem(note{Op: opCall, Call: &c.id, callState: state}); it.frameSize() <= l.r.disk.longest() {
+		l.r.queue.put(it)
+	}
 	for _, h := range holes {
 		l.damage(0, c.id, fmt.Sprintf("records %d to %d, %d bytes, are lost: the call has a hole there", h.Record, h.Record+h.Records-1, h.Size))
 	}
@@ -275,6 +286,9 @@ func (l *loader) ledger() error {
 	return nil
 }
 
+// maxLost bounds the list of lost entries.
+const maxLost = 1 << 20
+
 // lostEntries lists the entries that are missing, but for those of which an entry says so already.
 func (l *loader) lostEntries() {
 	t := l.r.table
@@ -289,7 +303,7 @@ func (l *loader) lostEntries() {
 		}
 	}
 	missing := func(from, to uint64) {
-		for n := from; n < to; n++ {
+		for n := from; n < to && len(l.rec.LostEntries) < maxLost; n++ {
 			if !slices.ContainsFunc(told, func(run call.Lost) bool { return run.First <= n && n <= run.Last }) {
 				l.rec.LostEntries = append(l.rec.LostEntries, n)
 			}
