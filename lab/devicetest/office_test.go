@@ -34,6 +34,8 @@ type office struct {
 	device *device.Device
 	head   *station.Headquarters
 
+	playing sync.Mutex // held while something is played on the lines
+
 	mu    sync.Mutex
 	said  []string // the recorder's log, from its journal, across power cuts
 	grown chan struct{}

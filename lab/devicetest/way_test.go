@@ -4,6 +4,7 @@ package devicetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -29,6 +30,10 @@ import (
 // recorder spoke of is at headquarters, once, and sounds as it was played.
 func TestOffice(t *testing.T) {
 	o := openOffice(t)
+	breathing, rest := context.WithCancel(t.Context())
+	var breath sync.WaitGroup
+	breath.Go(func() { o.breathe(breathing) })
+	t.Cleanup(func() { rest(); breath.Wait() })
 	o.await(0, 1, ready, 30*time.Second)
 	o.awaitLight(lightIdle, 40*time.Second)
 
@@ -81,9 +86,36 @@ func (o *office) plan(seed uint64, calls int, shortest time.Duration) []phone.Au
 	}))(o.t)
 }
 
+// breathe has both lines rustle now and then while nothing is played on them, as a telephone line does: without any frame
+// that is not zero they would be taken for dead, rightly. It ends with ctx.
+func (o *office) breathe(ctx context.Context) {
+	rustle := make([]int16, 4000)
+	for i := range rustle {
+		rustle[i] = int16(i*7919%7 - 3)
+	}
+	for tick := time.NewTicker(6 * time.Second); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return
+		case <-tick.C:
+		}
+		o.playing.Lock()
+		var both sync.WaitGroup
+		for card := 1; card <= 2; card++ {
+			both.Go(func() { // a card that is pulled out, or a device without power, is no matter here
+				_ = o.device.Play(ctx, device.Sound{Card: card, Rate: 8000, Channels: 1, Samples: rustle})
+			})
+		}
+		both.Wait()
+		o.playing.Unlock()
+	}
+}
+
 // play plays on both lines at once; the function it gives waits for the end.
 func (o *office) play(lines []phone.Audio) (wait func() error) {
 	ctx := within(o.t, 2*time.Minute)
+	o.playing.Lock()
 	var all sync.WaitGroup
 	failed := make([]error, len(lines))
 	for i, l := range lines {
@@ -92,6 +124,7 @@ func (o *office) play(lines []phone.Audio) (wait func() error) {
 		})
 	}
 	return func() error {
+		defer o.playing.Unlock()
 		all.Wait()
 		return errors.Join(failed...)
 	}
