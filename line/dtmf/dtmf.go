@@ -62,11 +62,10 @@ type Receiver struct {
 	filter filter
 	tones  [8]correlator // four low, four high
 
-	recent []float64         // the last filtered samples, a ring of recentBlocks
-	full   [recentBlocks]int // samples of each block that were at full scale
-	filled int               // frames of the block that is being filled
-	blocks int64             // whole ones since the start or the last loss
-	origin int64             // position of the first of them
+	recent []float64 // the last filtered samples, a ring of recentBlocks
+	filled int       // frames of the block that is being filled
+	blocks int64     // whole ones since the start or the last loss
+	origin int64     // position of the first of them
 	powers [windowBlocks]float64
 
 	history [historyBlocks]strengths
@@ -113,10 +112,6 @@ func (r *Receiver) Feed(samples []int16) []Digit {
 	for len(samples) > 0 {
 		n := min(len(samples), r.block-r.filled)
 		at := int(r.blocks%recentBlocks)*r.block + r.filled
-		if r.filled == 0 {
-			r.full[r.blocks%recentBlocks] = 0
-		}
-		r.full[r.blocks%recentBlocks] += full(samples[:n])
 		r.filter.run(r.recent[at:at+n], samples[:n])
 		r.filled += n
 		samples = samples[n:]
@@ -128,17 +123,6 @@ func (r *Receiver) Feed(samples []int16) []Digit {
 		}
 	}
 	return r.digits
-}
-
-// full counts the samples at full scale, or nearly: cards differ.
-func full(samples []int16) (n int) {
-	const most = 32000
-	for _, s := range samples {
-		if s >= most || s <= -most {
-			n++
-		}
-	}
-	return n
 }
 
 // Lost says that frames are missing before the samples that Feed is given next: it ends a digit. The digits that it

@@ -16,7 +16,6 @@ const (
 	noisyPeak = 0.25  // the same, of noise
 	mostPeak  = 13.0  // times the mean of noise: of 90 places, one in 5,000 digits has such a one
 	leastFlat = 0.30  // geometric mean to mean: white noise has 0.56, voices below 0.25
-	mostFull  = 0.02  // of the samples that are at full scale: it is clipped
 	bandLow   = 600.0
 	bandHigh  = 3400.0 // Hz
 	nothing   = 1e-20  // keeps logarithms finite
@@ -65,17 +64,8 @@ func (r *Receiver) examine(from, to int64) bool {
 	if !(twist >= leastTwist && twist <= mostTwist) || lowPower+highPower < leastTonal*total {
 		return false
 	}
-	faint, noise := r.noise(x, lowAt, highAt, min(lowPower, highPower), r.clipped(from, to))
+	faint, noise := r.noise(x, min(lowPower, highPower))
 	return faint || noise && off <= mostOffNoisy
-}
-
-// clipped says whether the card could not take the samples between two positions.
-func (r *Receiver) clipped(from, to int64) bool {
-	n := 0
-	for block := from / int64(r.block); block <= (to-1)/int64(r.block); block++ {
-		n += r.full[block%recentBlocks]
-	}
-	return float64(n) > mostFull*float64(to-from)
 }
 
 // cut copies samples out of the ring.
@@ -159,14 +149,10 @@ func power(x []float64) float64 {
 }
 
 // noise says whether what is left of a digit, of whose tones the fainter has a power, is faint or noise.
-func (r *Receiver) noise(x []float64, low, high, tone float64, clipped bool) (faint, noise bool) {
+func (r *Receiver) noise(x []float64, tone float64) (faint, noise bool) {
 	mean, most, logarithms, places := 0.0, 0.0, 0.0, 0.0
 	width := 1.25 / float64(len(x)) // about as wide apart as Hann's window is
 	for f := bandLow / r.rate; f < bandHigh/r.rate; f += width {
-		// Clipping makes tones of its own. Elsewhere these are the places of a voice's harmonics beside those two.
-		if clipped && (math.Abs(f-(2*low-high)) < width || math.Abs(f-(2*high-low)) < width) {
-			continue
-		}
 		p := r.at(x, f) + nothing
 		mean += p
 		logarithms += math.Log(p)

@@ -23,6 +23,9 @@ type form struct {
 const (
 	hopsASecond = inner / hop
 	offHz       = 20.0 // by which a frequency is wrong at most: exchanges keep 15, and lines and cards add nothing
+	nearLines   = 30.0
+	steadyHz    = 8.0  // by which it differs from burst to burst: an exchange's oscillator stays what it is
+	steadyLevel = 1.6  // 4 dB, the same of the amplitude
 	offTimes    = 0.18 // by which a time is, of it
 	offHops     = 2.0  // and besides: 40 ms
 	certain     = 1.5 * hopsASecond
@@ -52,7 +55,11 @@ func newTracker(forms []Form) *tracker {
 	return t
 }
 
+// is says whether lines are the form's. Two that are less than 30 Hz apart beat, and are seen as one at times.
 func (f form) is(low, high float64) bool {
+	if f.high-f.low < nearLines && math.Abs(f.low+f.high-low-high) <= 2*offHz && high-low < 2*nearLines {
+		return true
+	}
 	return math.Abs(f.low-low) <= offHz && math.Abs(f.high-high) <= offHz
 }
 
@@ -122,10 +129,16 @@ func (f form) fits(bursts []burst) bool {
 
 func (t *tracker) forget() { t.bursts, t.told = t.bursts[:0], false }
 
-// near says whether a burst may go on with what came before: the same frequencies, after no longer pause than any form
+// near says whether a burst may go on with what came before: the same frequencies and level, after no longer pause than any form
 // of them has.
 func (t *tracker) near(a, b burst) bool {
 	if math.Abs(a.low-b.low) > sameTone || math.Abs(a.high-b.high) > sameTone {
+		return false
+	}
+	if math.Abs(a.low+a.high-b.low-b.high) > 2*steadyHz { // two lines that are near each other may be seen as one
+		return false
+	}
+	if a.level > steadyLevel*b.level || b.level > steadyLevel*a.level {
 		return false
 	}
 	longestOff := 0.0
