@@ -45,7 +45,7 @@ const (
 	shortest    = 0.033 // seconds that a digit lasts at least
 	bridged     = 0.020 // seconds of interruption that do not end it
 	decideAfter = 12    // blocks after which a digit that goes on is examined
-	tryAgain    = 6     // blocks after which one that was refused is examined again
+	tryAgain    = 8     // blocks after which it is examined again, until it is certain
 )
 
 // The tones of ITU-T Q.23, in Hz, and the keys at their crossings.
@@ -83,8 +83,10 @@ type run struct {
 	first    int64   // block at which it was first heard
 	last     int64   // and last, at half its amplitude at least
 	peak     float64 // power of both tones, the most of any window
-	begin    float64 // position of its begin, once it was found to be a digit
-	digit    bool    // it is one
+	begin    float64 // position of its begin, once it passed
+	certain  bool    // it is a digit
+	passes   int     // examinations by which it may be one
+	fails    int     // and by which it is none
 	examined int64   // block after which it was examined last; 0: not yet
 }
 
@@ -215,7 +217,7 @@ func (r *Receiver) follow() {
 		return
 	}
 	since := now - run.first
-	if !run.digit && since >= decideAfter && (run.examined == 0 || now-run.examined >= tryAgain) {
+	if !run.certain && since >= decideAfter && (run.examined == 0 || now-run.examined >= tryAgain) {
 		run.examined = now
 		r.decide()
 	}
@@ -230,10 +232,10 @@ func (r *Receiver) end() {
 	if r.run.pair == none {
 		return
 	}
-	if !r.run.digit {
+	if !r.run.certain && (r.run.passes == 0 || r.run.last-r.run.examined >= tryAgain) {
 		r.decide()
 	}
-	if r.run.digit {
+	if r.run.certain || r.run.passes > r.run.fails {
 		begin, end := r.run.begin, r.edge(r.run.last, r.blocks-1)
 		if end-begin >= shortest*r.rate {
 			r.digits = append(r.digits, Digit{
