@@ -12,7 +12,7 @@
 //
 // How it works. A filter takes away hum and the dial tone, which may go on under the first digit. Each 5 ms the eight
 // tones are correlated over the last 15 ms; where a low and a high one hold a good part of the power, a digit may be
-// sounding. That is cheap, and true of much speech too. So once the same pair was heard for 60 ms, or has ended, it is
+// sounding. That is cheap, and true of much speech too. So once the same pair was heard for 80 ms, or has ended, it is
 // examined (examine.go): its frequencies are measured to about 1 Hz, and what is left when both tones are taken away
 // must be noise. Speech is refused since its harmonics come in rows.
 //
@@ -44,7 +44,7 @@ const (
 
 	shortest    = 0.033 // seconds that a digit lasts at least
 	bridged     = 0.020 // seconds of interruption that do not end it
-	decideAfter = 12    // blocks after which a digit that goes on is examined
+	decideAfter = 16    // blocks after which a digit that goes on is examined
 	tryAgain    = 8     // blocks after which it is examined again, until it is certain
 )
 

@@ -14,7 +14,7 @@ const (
 	// What is left without both tones must be faint, or noise: spread over the band, without a peak.
 	faintPeak = 0.025 // of the power of the fainter tone: 16 dB below it
 	noisyPeak = 0.25  // the same, of noise
-	mostPeak  = 13.0  // times the mean of noise: of 90 places, one in 5,000 digits has such a one
+	mostPeak  = 14.0  // times the mean of noise: of 100 places, one in 10,000 digits has such a one
 	leastFlat = 0.30  // geometric mean to mean: white noise has 0.56, voices below 0.25
 	bandLow   = 460.0
 	bandHigh  = 3400.0 // Hz
