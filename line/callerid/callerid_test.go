@@ -89,6 +89,18 @@ func TestMessages(t *testing.T) {
 	}
 }
 
+// TestHum: a hum as loud as the message.
+func TestHum(t *testing.T) {
+	for _, m := range []signal.Modem{signal.Bell202(), signal.V23()} {
+		sound := signal.Join(g.Quiet(210*ms), g.FSK(onRing(m), mdmf("5550100")), g.Quiet(250*ms))
+		hum := g.Cadence(1, signal.DefaultLevel, []float64{50, 100, 150, 250}, 2*time.Second)
+		got := NewReceiver(8000).Feed(signal.Samples(signal.AddNoise(signal.Mix(sound, 0, hum), -30, 1)))
+		if len(got) != 1 || got[0].Number != "5550100" {
+			t.Errorf("%v", got)
+		}
+	}
+}
+
 func TestOtherRate(t *testing.T) {
 	wide := signal.Generator{Rate: 16000}
 	sound := signal.Join(wide.Quiet(300*ms), wide.FSK(onRing(signal.V23()), mdmf("123")), wide.Quiet(300*ms))

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/lab/signal"
+	"github.com/linekeeper/linekeeper/line/dtmf"
+	"github.com/linekeeper/linekeeper/pcm"
 )
 
 func TestKeyed(t *testing.T) {
@@ -65,5 +68,22 @@ func TestKeyed(t *testing.T) {
 				t.Errorf("read %v, want %v", got, want)
 			}
 		})
+	}
+}
+
+// TestKeyedOnALine: an exchange's digits, heard and read.
+func TestKeyedOnALine(t *testing.T) {
+	f := pcm.Format{Rate: 8000, Channels: 1}
+	digits, k := dtmf.NewDetector(f), Keyed{}
+	sound := signal.Join(g.Digits("A5550100D042B00C", 70*ms, 70*ms, signal.Shape{Level: -25}), g.Quiet(200*ms))
+	var got []call.Mark
+	for _, d := range digits.Feed(pcm.Period{Format: f, Position: 1000, Samples: signal.Samples(signal.AddNoise(sound, -45, 1))}) {
+		if m, ok := k.Mark(d); ok {
+			got = append(got, m)
+		}
+	}
+	if len(got) != 1 || got[0].Kind != call.MarkCallerID || max(got[0].Position-1560, 1560-got[0].Position) > 40 ||
+		!strings.Contains(got[0].Value, `"number":"5550100"`) || !strings.Contains(got[0].Value, `"redirect":"042"`) {
+		t.Errorf("%v", got)
 	}
 }
