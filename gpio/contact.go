@@ -77,14 +77,28 @@ func (c *Contact) Closed() bool { return c.in.Read() == c.shut }
 
 // Run tells of every change that lasts, from open on, until ctx ends. It takes a thread.
 func (c *Contact) Run(ctx context.Context, changed func(closed bool)) {
+	c.Watch(ctx, func() time.Duration { return 0 }, func(closed bool, _ time.Duration) { changed(closed) })
+}
+
+// Watch is Run that also tells when a change began, before the contact bounced, by a clock.
+func (c *Contact) Watch(ctx context.Context, clock func() time.Duration, changed func(closed bool, at time.Duration)) {
 	closed := false
+	var began, bounced time.Duration
 	for ctx.Err() == nil {
-		if now := c.Closed(); now != closed && c.settled(now) {
-			closed = now
-			changed(closed)
+		now := c.Closed()
+		if now == closed {
+			c.in.WaitForEdge(lookAgain)
 			continue
 		}
-		c.in.WaitForEdge(lookAgain)
+		if at := clock(); at-bounced > bounce {
+			began = at
+		}
+		if c.settled(now) {
+			closed = now
+			changed(closed, began)
+		} else {
+			bounced = clock()
+		}
 	}
 }
 

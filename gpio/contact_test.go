@@ -2,6 +2,7 @@ package gpio
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -28,8 +29,9 @@ func TestContact(t *testing.T) {
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
-					c.Run(ctx, func(closed bool) {
-						told = append(told, map[bool]string{true: "closed", false: "open"}[closed]+time.Since(begin).String())
+					since := func() time.Duration { return time.Since(begin) }
+					c.Watch(ctx, since, func(closed bool, at time.Duration) {
+						told = append(told, map[bool]string{true: "closed", false: "open"}[closed]+fmt.Sprint(since(), " since ", at))
 					})
 				}()
 				set := func(closed bool, after time.Duration) {
@@ -45,7 +47,7 @@ func TestContact(t *testing.T) {
 				time.Sleep(time.Second)
 				cancel()
 				<-done
-				if want := []string{"closed1.024s", "open2.024s"}; !slices.Equal(told, want) {
+				if want := []string{"closed1.024s since 1s", "open2.024s since 2.004s"}; !slices.Equal(told, want) {
 					t.Errorf("told %q, want %q", told, want)
 				}
 			})

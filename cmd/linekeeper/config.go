@@ -68,6 +68,7 @@ type lineConfig struct {
 	Port     string   `toml:"port"`     // USB port that the card must be in, such as 1-1.2; empty: as the device's name says
 	Channels []int    `toml:"channels"` // of the card, from 0
 	Sides    []string `toml:"sides"`    // what two channels are: agent, caller
+	Hook     string   `toml:"hook"`     // how it is known that the handset is lifted; see hookPlace
 }
 
 type uplinkConfig struct {
@@ -168,6 +169,7 @@ func (c *config) check() error {
 		bad("encoder.complexity", "%d is outside 0 to 10", x)
 	}
 	all = append(all, c.checkLines()...)
+	all = append(all, c.checkHooks()...)
 	all = append(all, c.checkUplink()...)
 	return errors.Join(all...)
 }

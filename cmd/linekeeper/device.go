@@ -29,6 +29,7 @@ type device struct {
 	ring     *buffer.Ring
 	recorder *recorder.Recorder
 	lines    []*recorder.Line // in the order of the settings
+	hooks    map[string]*hook // of lines that have one, by name
 }
 
 // openDevice opens the ring, closes what a crash left open, and makes the lines.
@@ -37,7 +38,7 @@ func openDevice(cfg config, id identity, clock recorder.Clock, observer recorder
 	if err != nil {
 		return nil, err
 	}
-	d := &device{cfg: cfg, id: id}
+	d := &device{cfg: cfg, id: id, hooks: openHooks(cfg.Lines, log)}
 	ring, found, err := buffer.Open(buffer.Options{
 		Dir:          cfg.ringDir(),
 		Index:        cfg.indexFile(),
@@ -166,6 +167,9 @@ func (d *device) lineConfig(i int) recorder.LineConfig {
 	detect.HangOver = time.Duration(c.Calls.HangOver)
 	detect.Tail = time.Duration(c.Calls.Tail)
 	detect.Longest = time.Duration(c.Calls.Longest)
+	if h := d.hooks[c.Lines[i].Name]; h != nil {
+		detect.Detectors.Hook = h
+	}
 	return recorder.LineConfig{
 		Name: c.Lines[i].Name, Format: format, Codec: call.Codec(c.Encoder.Codec), Sides: c.Lines[i].Sides,
 		Detector:   line.New(detect, format),
@@ -216,6 +220,7 @@ type card struct {
 	device string
 	lines  []*recorder.Line
 	health []*health // of the lines
+	hooks  []*hook   // of those that have one
 	log    *slog.Logger
 }
 
@@ -274,6 +279,9 @@ func (d *device) makeCards(log *slog.Logger) []card {
 		c := card{Card: capture.New(cfg, log), device: name, log: log}
 		for _, l := range lines {
 			c.lines = append(c.lines, d.line(l.Name))
+			if h := d.hooks[l.Name]; h != nil {
+				c.hooks = append(c.hooks, h)
+			}
 			c.health = append(c.health, &health{judge: capture.NewHealth(pcm.Format{Rate: d.cfg.Capture.LineRate, Channels: len(l.Channels)})})
 		}
 		cards = append(cards, c)
@@ -292,6 +300,7 @@ func (d *device) line(name string) *recorder.Line {
 
 // run hears the card until ctx ends. The log has when it is first heard: from then on its lines are recorded.
 func (c card) run(ctx context.Context, heard func()) error {
+	defer watchHooks(ctx, c.hooks)()
 	first := sync.OnceFunc(func() { c.log.Info("first audio", "device", c.device) })
 	return c.Run(ctx, func(i int, p pcm.Period) {
 		c.lines[i].Heard(p)

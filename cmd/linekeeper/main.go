@@ -33,7 +33,7 @@ Exit codes: 0 well, 1 failed, 2 wrong usage or configuration; of verify: 3 amber
 	var o options
 	o.AddConfig(root, defaultConfig)
 	root.AddCommand(proof.VerifyCommand(proof.Headquarters{}), proof.OpenCommand(), runCommand(&o), statusCommand(&o), inputsCommand(&o), meterCommand(&o), callsCommand(&o),
-		replayCommand(&o), pauseCommand(&o), holdCommand(&o), command.CheckConfig("linekeeper run", describe))
+		replayCommand(&o), selftestCommand(&o), pauseCommand(&o), holdCommand(&o), command.CheckConfig("linekeeper run", describe))
 	return root
 }
 

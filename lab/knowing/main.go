@@ -27,6 +27,7 @@ func main() {
 	flag.IntVar(&b.seeds, "seeds", 3, "how many seeds of noise")
 	flag.StringVar(&b.parts, "parts", "digits,caller,tones,talk", "what to measure")
 	flag.DurationVar(&b.talk, "talk", 20*time.Minute, "how much speech to hear")
+	flag.Uint64Var(&b.voice, "voice", 1, "seed of the speech")
 	flag.BoolVar(&b.alone, "alone", false, "without spandsp and multimon-ng")
 	flag.Parse()
 	if err := b.run(ctx); err != nil {
@@ -39,6 +40,7 @@ type bench struct {
 	seeds int
 	parts string
 	talk  time.Duration
+	voice uint64
 	alone bool
 	peers []contender // ours is the last
 }

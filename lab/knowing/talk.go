@@ -32,8 +32,8 @@ type speech struct {
 	espeak string
 }
 
-func newSpeech(ctx context.Context, dir string) (*speech, error) {
-	s := &speech{ctx: ctx, dir: dir, random: rand.New(rand.NewPCG(1, 0x7a1c))}
+func newSpeech(ctx context.Context, dir string, seed uint64) (*speech, error) {
+	s := &speech{ctx: ctx, dir: dir, random: rand.New(rand.NewPCG(seed, 0x7a1c))}
 	err := filepath.WalkDir(voices, func(path string, _ fs.DirEntry, err error) error {
 		// beep.wav and its like are signals, and silence is none that could be mistaken.
 		if strings.HasSuffix(path, ".wav") && !strings.Contains(path, "beep") && !strings.Contains(path, "/silence/") {
@@ -125,7 +125,7 @@ func (s *speech) synthetic() (phone.Clip, error) {
 
 // measureTalk lets everybody hear speech, and counts what they take for signals.
 func (b *bench) measureTalk(ctx context.Context, dir string) ([][]string, error) {
-	s, err := newSpeech(ctx, dir)
+	s, err := newSpeech(ctx, dir, b.voice)
 	if err != nil {
 		return nil, err
 	}

@@ -18,9 +18,10 @@ const (
 
 // fit is a byte at a place.
 type fit struct {
-	value byte
-	share float64 // of the energy that the waveform holds: 1 without noise
-	at    float64 // the start bit's beginning
+	value  byte
+	share  float64 // of the energy that the waveform holds: 1 without noise
+	at     float64 // the start bit's beginning
+	before int     // the known bits before it, the last of them the lowest
 }
 
 // fitter fits; it holds the room for it.
@@ -35,15 +36,20 @@ type fitter struct {
 // start begins with a modem whose clock is fast by a part: 0.01 is 1 %.
 func (f *fitter) start(m modem, fast float64) {
 	f.stretch.start(m, fast)
+	f.tune(fast)
+}
+
+// tune tunes to a clock that is fast by a part.
+func (f *fitter) tune(fast float64) {
 	f.bit = inner / baud / (1 + fast)
 	for b := range f.advance {
 		f.advance[b] = f.steps[b] * f.bit
 	}
-	f.tune(0, 0)
+	f.turnBy(0, 0)
 }
 
-// tune changes what a bit of space and one of mark go on by.
-func (f *fitter) tune(space, mark float64) {
+// turnBy changes what a bit of space and one of mark go on by.
+func (f *fitter) turnBy(space, mark float64) {
 	for b, by := range [2]float64{space, mark} {
 		f.advance[b] += by
 		f.turn[b] = cmplx.Rect(1, -f.advance[b])
@@ -78,7 +84,7 @@ func (f *fitter) fit(at float64, before int) fit {
 		sum += turn * f.part(bit, from, from+f.bit)
 		turn *= f.turn[bit]
 	}
-	best := fit{at: at}
+	best := fit{at: at, before: before}
 	for i, v := range values {
 		v = sum + turn*v
 		m := real(v)*real(v) + imag(v)*imag(v)
@@ -133,7 +139,7 @@ func (f *fitter) first(from, fast float64) fit {
 				one.advance[b] = 2 * math.Pi * hz[b] / inner * bit
 			}
 			f.bit, f.advance = one.bit, one.advance
-			f.tune(0, 0)
+			f.turnBy(0, 0)
 			// The tuning that is likeliest wins where several are as good.
 			if found := f.best(from, from+9*f.bit, coarse*f.bit, 7); found.share > 1.02*best.share {
 				best, chosen = found, one
@@ -144,14 +150,14 @@ func (f *fitter) first(from, fast float64) fit {
 		return best
 	}
 	f.bit, f.advance = chosen.bit, chosen.advance
-	f.tune(0, 0)
+	f.turnBy(0, 0)
 	return f.best(best.at-coarse*f.bit, best.at+coarse*f.bit, fine*f.bit, 7)
 }
 
 // follow tunes to a byte that was read. A sender's two frequencies may each be off by 1 %; where the waveform's second
 // half is ahead of the first, they are higher than was thought, each the likelier the more bits it had.
-func (f *fitter) follow(one fit, before int) {
-	bits := before << 1 << 8 // space is the start bit
+func (f *fitter) follow(one fit) {
+	bits := one.before << 1 << 8 // space is the start bit
 	for i := range 8 {
 		bits |= int(one.value>>i&1) << (7 - i)
 	}
@@ -169,5 +175,5 @@ func (f *fitter) follow(one fit, before int) {
 	}
 	ahead := cmplx.Phase(halves[1]*cmplx.Conj(halves[0])) / (frame / 2) // a bit
 	norm := (counts[0]*counts[0] + counts[1]*counts[1]) / frame
-	f.tune(pace*ahead*counts[0]/norm, pace*ahead*counts[1]/norm)
+	f.turnBy(pace*ahead*counts[0]/norm, pace*ahead*counts[1]/norm)
 }

@@ -41,7 +41,7 @@ const (
 	fine       = 0.125
 	coarse     = 0.25
 	pull       = 0.4 // by which the timing follows each byte's own
-	stretching = 0.1 // by which the length of a bit does
+	stretching = 0.1 // by which the length of a bit follows it
 	stuffed    = 10  // bits that may stand between two bytes
 )
 
@@ -140,9 +140,10 @@ func (r *Receiver) readFirst() bool {
 		best := r.fitter.first(s.seek, r.fast)
 		if best.share > leastShare {
 			r.take(best, best.at)
-			r.fitter.follow(best, 7)
+			r.fitter.follow(best)
 			return true
 		}
+		r.fitter.tune(r.fast)
 	}
 	if s.lost++; marks > leastShare {
 		s.lost = 0
@@ -177,7 +178,7 @@ func (r *Receiver) readNext() bool {
 	}
 	r.take(best, expected)
 	if r.reading {
-		r.fitter.follow(best, before)
+		r.fitter.follow(best)
 	}
 	r.fitter.forget(int(s.next - (context+2)*r.fitter.bit))
 	return true
@@ -191,7 +192,7 @@ func (r *Receiver) take(f fit, expected float64) {
 	s.share = (s.share*n + f.share) / (n + 1)
 	s.last = f
 	late := f.at - expected
-	r.fitter.bit *= 1 + stretching*late/(10*r.fitter.bit)
+	r.fitter.bit += stretching * late / 10
 	s.next = expected + pull*late + 10*r.fitter.bit
 	if s.weak++; f.share >= leastShare {
 		s.weak = 0

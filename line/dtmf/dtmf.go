@@ -12,12 +12,13 @@
 //
 // How it works. A filter takes away hum and the dial tone, which may go on under the first digit. Each 5 ms the eight
 // tones are correlated over the last 15 ms; where a low and a high one hold a good part of the power, a digit may be
-// sounding. That is cheap, and true of much speech too. So once the same pair was heard for 60 ms, or has ended, it is
+// sounding. That is cheap, and true of much speech too. So once the same pair was heard for 80 ms, or has ended, it is
 // examined (examine.go): its frequencies are measured to about 1 Hz, and what is left when both tones are taken away
 // must be noise. Speech is refused since its harmonics come in rows.
 //
-// Limits, beyond ITU-T Q.24: frequencies up to 2.4 % off, twist -12 to +10 dB, tones from 33 ms (24 ms are refused, 40 ms
-// heard), pauses from 20 ms (shorter ones are bridged), tones down to about -50 dBFS, white noise 3 dB below the digit.
+// Limits, beyond ITU-T Q.24: frequencies up to 2.2 % off (3 % are refused), twist -10 to +9 dB, tones from 36 ms
+// (24 ms are refused), pauses from 30 ms (20 ms are bridged), tones down to -50 dBFS, white noise 3 dB below the digit;
+// the last at frequencies up to 1.5 % off and 50 ms.
 //
 // It is pure: the same samples give the same digits whatever the sizes in which they are fed.
 package dtmf
@@ -43,8 +44,8 @@ const (
 
 	shortest    = 0.033 // seconds that a digit lasts at least
 	bridged     = 0.020 // seconds of interruption that do not end it
-	decideAfter = 12    // blocks after which a digit that goes on is examined
-	tryAgain    = 6     // blocks after which one that was refused is examined again
+	decideAfter = 16    // blocks after which a digit that goes on is examined
+	tryAgain    = 8     // blocks after which it is examined again, until it is certain
 )
 
 // The tones of ITU-T Q.23, in Hz, and the keys at their crossings.
@@ -82,8 +83,10 @@ type run struct {
 	first    int64   // block at which it was first heard
 	last     int64   // and last, at half its amplitude at least
 	peak     float64 // power of both tones, the most of any window
-	begin    float64 // position of its begin, once it was found to be a digit
-	digit    bool    // it is one
+	begin    float64 // position of its begin, once it passed
+	certain  bool    // it is a digit
+	passes   int     // examinations by which it may be one
+	fails    int     // and by which it is none
 	examined int64   // block after which it was examined last; 0: not yet
 }
 
@@ -214,7 +217,7 @@ func (r *Receiver) follow() {
 		return
 	}
 	since := now - run.first
-	if !run.digit && since >= decideAfter && (run.examined == 0 || now-run.examined >= tryAgain) {
+	if !run.certain && since >= decideAfter && (run.examined == 0 || now-run.examined >= tryAgain) {
 		run.examined = now
 		r.decide()
 	}
@@ -229,10 +232,10 @@ func (r *Receiver) end() {
 	if r.run.pair == none {
 		return
 	}
-	if !r.run.digit {
+	if !r.run.certain && (r.run.passes == 0 || r.run.last-r.run.examined >= tryAgain) {
 		r.decide()
 	}
-	if r.run.digit {
+	if r.run.certain || r.run.passes > r.run.fails {
 		begin, end := r.run.begin, r.edge(r.run.last, r.blocks-1)
 		if end-begin >= shortest*r.rate {
 			r.digits = append(r.digits, Digit{

@@ -8,15 +8,15 @@ const (
 	leastTonal = 0.45 // of the power that both tones hold: white noise 3 dB below them leaves two thirds
 
 	// A tone's frequency is off by so much at most. 1.5 % must be accepted, and 3.5 % refused (NTT: 1.8 and 3.0 %).
-	mostOff      = 0.024
-	mostOffNoisy = 0.020
+	mostOff      = 0.0205
+	mostOffNoisy = 0.0185
 
 	// What is left without both tones must be faint, or noise: spread over the band, without a peak.
 	faintPeak = 0.025 // of the power of the fainter tone: 16 dB below it
 	noisyPeak = 0.25  // the same, of noise
-	mostPeak  = 13.0  // times the mean of noise: of 90 places, one in 5,000 digits has such a one
+	mostPeak  = 14.0  // times the mean of noise: of 100 places, one in 10,000 digits has such a one
 	leastFlat = 0.30  // geometric mean to mean: white noise has 0.56, voices below 0.25
-	bandLow   = 600.0
+	bandLow   = 460.0
 	bandHigh  = 3400.0 // Hz
 	nothing   = 1e-20  // keeps logarithms finite
 
@@ -30,10 +30,14 @@ type examiner struct {
 	taper   []float64
 }
 
-// decide examines the run, which has lasted long enough or ended, and keeps where it began if it is a digit.
+// decide examines what was heard of the run lately. A digit without noise is certain; one in noise, which a voice may
+// look like for a moment, must pass more often than it fails for as long as it lasts.
 func (r *Receiver) decide() {
 	run := &r.run
 	begin := r.edge(run.first+windowBlocks, max(0, run.first-windowBlocks-2, r.blocks-historyBlocks))
+	if run.passes > 0 {
+		begin = run.begin
+	}
 	end := r.edge(run.last, r.blocks-1)
 	if end-begin < shortest*r.rate {
 		return
@@ -41,31 +45,36 @@ func (r *Receiver) decide() {
 	oldest := float64((r.blocks - recentBlocks + 1) * int64(r.block))
 	to := end - margin*r.rate
 	from := max(begin+margin*r.rate, to-longest*r.rate, oldest)
-	if r.examine(int64(from), int64(to)) {
-		run.digit, run.begin = true, begin
+	certain, may := r.examine(int64(from), int64(to))
+	if !certain && !may {
+		run.fails++
+		return
 	}
+	run.begin, run.certain = begin, certain
+	run.passes++
 }
 
-// examine says whether the samples between two positions are the run's pair of tones and noise.
-func (r *Receiver) examine(from, to int64) bool {
+// examine says whether the samples between two positions are the run's pair of tones and nothing else, which is certain,
+// or noise besides.
+func (r *Receiver) examine(from, to int64) (certain, may bool) {
 	x := r.cut(from, to)
 	if len(x) < r.block*windowBlocks {
-		return false
+		return false, false
 	}
 	low, high := lows[r.run.pair.low]/r.rate, highs[r.run.pair.high-4]/r.rate
 	lowAt, highAt := r.peak(x, low), r.peak(x, high)
 	off := max(math.Abs(lowAt/low-1), math.Abs(highAt/high-1))
 	if off > mostOff {
-		return false
+		return false, false
 	}
 	total := power(x)
 	lowPower, highPower := takeAway(x, lowAt, highAt)
 	twist := 10 * math.Log10(highPower/lowPower)
 	if !(twist >= leastTwist && twist <= mostTwist) || lowPower+highPower < leastTonal*total {
-		return false
+		return false, false
 	}
-	faint, noise := r.noise(x, lowAt, highAt, min(lowPower, highPower))
-	return faint || noise && off <= mostOffNoisy
+	faint, noise := r.noise(x, min(lowPower, highPower))
+	return faint, noise && off <= mostOffNoisy
 }
 
 // cut copies samples out of the ring.
@@ -149,14 +158,10 @@ func power(x []float64) float64 {
 }
 
 // noise says whether what is left of a digit, of whose tones the fainter has a power, is faint or noise.
-func (r *Receiver) noise(x []float64, low, high, tone float64) (faint, noise bool) {
-	// A digit that is too loud for the card is clipped, which makes tones of its own, whose places are passed over.
+func (r *Receiver) noise(x []float64, tone float64) (faint, noise bool) {
 	mean, most, logarithms, places := 0.0, 0.0, 0.0, 0.0
 	width := 1.25 / float64(len(x)) // about as wide apart as Hann's window is
 	for f := bandLow / r.rate; f < bandHigh/r.rate; f += width {
-		if math.Abs(f-(2*low-high)) < width || math.Abs(f-(2*high-low)) < width {
-			continue
-		}
 		p := r.at(x, f) + nothing
 		mean += p
 		logarithms += math.Log(p)

@@ -6,6 +6,7 @@ import "math"
 type burst struct {
 	low, high  float64 // Hz, of its strong lines
 	begin, end float64 // in hops of 20 ms, since the start or the last loss
+	level      float64 // amplitude
 	open       bool    // it goes on
 	cut        bool    // it did not end: something else began over it
 }
@@ -54,6 +55,7 @@ func (b *burster) hop(s sight, power float64) (ended burst, ok bool) {
 		b.lows, b.highs, b.sights = b.lows+s.low, b.highs+s.high, b.sights+1
 		b.burst.low, b.burst.high = b.lows/b.sights, b.highs/b.sights
 		b.level += (amplitude - b.level) / min(b.sights, 10)
+		b.burst.level = b.level
 		return burst{}, false
 	}
 	if b.odd++; b.odd >= oddHops {
@@ -78,7 +80,7 @@ func (b *burster) start(s sight, tonal bool, amplitude float64) {
 	b.is, b.odd, b.pure = true, 0, 0
 	b.level = amplitude
 	b.lows, b.highs, b.sights = s.low, s.high, 1
-	b.burst = burst{low: s.low, high: s.high, open: true, begin: b.crossing(), end: float64(b.now)}
+	b.burst = burst{low: s.low, high: s.high, level: amplitude, open: true, begin: b.crossing(), end: float64(b.now)}
 }
 
 // stop ends the burst: where it faded, or where something else began.

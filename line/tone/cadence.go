@@ -10,6 +10,7 @@ type tracker struct {
 	forms  []form
 	bursts []burst // the last, which belong together; the newest may go on
 	told   bool    // of these bursts
+	is     form    // what was told
 }
 
 // form is a form in hops.
@@ -23,6 +24,9 @@ type form struct {
 const (
 	hopsASecond = inner / hop
 	offHz       = 20.0 // by which a frequency is wrong at most: exchanges keep 15, and lines and cards add nothing
+	nearLines   = 30.0
+	steadyHz    = 8.0  // by which it differs from burst to burst: an exchange's oscillator stays what it is
+	steadyLevel = 1.6  // 4 dB, the same of the amplitude
 	offTimes    = 0.18 // by which a time is, of it
 	offHops     = 2.0  // and besides: 40 ms
 	certain     = 1.5 * hopsASecond
@@ -52,7 +56,11 @@ func newTracker(forms []Form) *tracker {
 	return t
 }
 
+// is says whether lines are the form's. Two that are less than 30 Hz apart beat, and are seen as one at times.
 func (f form) is(low, high float64) bool {
+	if f.high-f.low < nearLines && math.Abs(f.low+f.high-low-high) <= 2*offHz && high-low < 2*nearLines {
+		return true
+	}
 	return math.Abs(f.low-low) <= offHz && math.Abs(f.high-high) <= offHz
 }
 
@@ -77,7 +85,11 @@ func (t *tracker) add(b burst) (found Kind, begin, end float64) {
 	}
 	t.bursts = append(t.bursts, b)
 	if t.told {
-		return "", 0, 0
+		if n := len(t.bursts); t.is.fits(t.bursts[max(0, n-2):]) {
+			return "", 0, 0
+		}
+		// Another tone of the same frequency: busy after ring-back.
+		t.bursts, t.told = append(t.bursts[:0], b), false
 	}
 	var best form
 	first, least := 0, math.Inf(1)
@@ -92,7 +104,7 @@ func (t *tracker) add(b burst) (found Kind, begin, end float64) {
 	for first > 0 && best.fits(t.bursts[first-1:]) {
 		first--
 	}
-	t.told = true
+	t.told, t.is = true, best
 	return best.kind, t.bursts[first].begin, b.end
 }
 
@@ -112,6 +124,9 @@ func (t *tracker) mayBecomeAnother(than form) bool {
 
 // fits says whether bursts can be of the form, be they ever so few.
 func (f form) fits(bursts []burst) bool {
+	if len(f.times) == 0 {
+		return len(bursts) == 1 && f.is(bursts[0].low, bursts[0].high)
+	}
 	for phase := range len(f.times) / 2 {
 		if !math.IsInf(f.misses(bursts, phase), 1) {
 			return true
@@ -122,10 +137,16 @@ func (f form) fits(bursts []burst) bool {
 
 func (t *tracker) forget() { t.bursts, t.told = t.bursts[:0], false }
 
-// near says whether a burst may go on with what came before: the same frequencies, after no longer pause than any form
-// of them has.
+// near says whether a burst may go on with what came before: the same frequencies and level, after no longer pause than
+// any form of them has.
 func (t *tracker) near(a, b burst) bool {
 	if math.Abs(a.low-b.low) > sameTone || math.Abs(a.high-b.high) > sameTone {
+		return false
+	}
+	if math.Abs(a.low+a.high-b.low-b.high) > 2*steadyHz { // two lines that are near each other may be seen as one
+		return false
+	}
+	if a.level > steadyLevel*b.level || b.level > steadyLevel*a.level {
 		return false
 	}
 	longestOff := 0.0

@@ -99,6 +99,10 @@ func TestTolerance(t *testing.T) {
 		{"cut by the handset", de, g.Cadence(1, -20, []float64{425}, times(3)...), -60, "dial"},
 		{"digits", de, g.Digits("1234567890", 480*ms, 480*ms, signal.Shape{}), -60, ""},
 		{"ring-back, then busy", us, signal.Join(g.Cadence(3, -20, []float64{440, 480}, times(2, 4)...), g.Cadence(5, -20, []float64{480, 620}, times(.5, .5)...)), -60, "ring-back busy"},
+		{"ring-back, then busy of the same frequency", de, signal.Join(g.Cadence(3, -20, []float64{425}, times(1, 4)...), g.Cadence(5, -20, []float64{425}, times(.48, .48)...)), -60, "ring-back busy"},
+		{"dial tone, then busy of the same frequency", de, signal.Join(g.Cadence(1, -20, []float64{425}, times(5, .48)...), g.Cadence(5, -20, []float64{425}, times(.48, .48)...)), -60, "dial busy"},
+		{"busy, then dial tone", de, signal.Join(g.Cadence(5, -20, []float64{425}, times(.48, .48)...), g.Cadence(1, -20, []float64{425}, times(4)...)), -60, "busy dial"},
+		{"busy for a minute", de, g.Cadence(62, -20, []float64{425}, times(.48, .48)...), -60, "busy"},
 		{"busy twice, with quiet between", de, signal.Join(g.Cadence(5, -20, []float64{425}, times(.48, .48)...), g.Quiet(8*time.Second), g.Cadence(5, -20, []float64{425}, times(.48, .48)...)), -60, "busy busy"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

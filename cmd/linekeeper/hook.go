@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/gpio"
+	"github.com/linekeeper/linekeeper/gpio/handset"
+	"github.com/linekeeper/linekeeper/line"
+	"github.com/linekeeper/linekeeper/pcm"
+)
+
+// hookPlace is what the key "hook" of a line says: a pin, or a handset.
+type hookPlace struct {
+	pin     string
+	handset handset.Place
+}
+
+// A USB port as sound cards are named after it: bus, then port by port.
+var (
+	hookPort = regexp.MustCompile(`^usb(\d+)_(\d+(?:_\d+)*)$`)
+	cardPort = regexp.MustCompile(`\bCARD=(usb\d+(?:_\d+)+)\b`)
+)
+
+// hookPlace reads the key. Nothing is the zero value.
+func (l lineConfig) hookPlace() (p hookPlace, err error) {
+	text := l.Hook
+	if text == hookAuto && l.Port != "" {
+		p.handset.Port = l.Port
+		return p, nil
+	}
+	if text == hookAuto {
+		m := cardPort.FindStringSubmatch(l.Device)
+		if m == nil {
+			return p, fmt.Errorf("%q is the handset in the port of the line's sound card, and %s is not named after its port, and the line has no key \"port\": name the port, such as \"usb1_2\"", text, l.Device)
+		}
+		text = m[1]
+	}
+	if name, ok := strings.CutPrefix(text, "input:"); ok {
+		if p.handset.Name = strings.TrimSpace(name); p.handset.Name == "" {
+			return p, fmt.Errorf("%q names no input device; /proc/bus/input/devices lists them", text)
+		}
+		return p, nil
+	}
+	if m := hookPort.FindStringSubmatch(text); m != nil {
+		p.handset.Port = m[1] + "-" + strings.ReplaceAll(m[2], "_", ".")
+		return p, nil
+	}
+	if strings.HasPrefix(text, "usb") {
+		return p, fmt.Errorf("%q is no USB port: bus, then port by port, such as \"usb1_2\"", text)
+	}
+	p.pin = text
+	return p, nil
+}
+
+// hookAuto is the handset that a line's sound card belongs to.
+const hookAuto = "auto"
+
+// checkHooks finds hooks that cannot be, and those of more lines than one.
+func (c *config) checkHooks() (all []error) {
+	taken := map[hookPlace]string{}
+	for i, l := range c.Lines {
+		place, err := l.hookPlace()
+		if err != nil {
+			all = append(all, c.wrong("line.hook", i, "%s", err))
+			continue
+		}
+		place.pin = strings.TrimPrefix(place.pin, "!")
+		if other, is := taken[place]; is && l.Hook != "" {
+			all = append(all, c.wrong("line.hook", i, "%q is the hook of line %q already", l.Hook, other))
+		}
+		taken[place] = l.Name
+	}
+	return all
+}
+
+// openHooks opens the hooks of the lines that have one, by the lines' names. Where a hook cannot be had that is said, and
+// the line is recorded by what else is known of it.
+func openHooks(lines []lineConfig, log *slog.Logger) map[string]*hook {
+	hooks := map[string]*hook{}
+	for _, l := range lines {
+		place, err := l.hookPlace()
+		if err != nil || l.Hook == "" {
+			continue // check has refused it
+		}
+		log := log.With("line", l.Name)
+		if place.pin != "" {
+			contact, err := gpio.OpenContact(place.pin, log)
+			if err != nil {
+				log.Error("no hook: calls begin and end by what is heard", "pin", place.pin, "error", err)
+				continue
+			}
+			hooks[l.Name] = &hook{run: func(ctx context.Context, told func(bool, time.Duration)) { contact.Watch(ctx, bootTime, told) }}
+			continue
+		}
+		if l.Hook == hookAuto && !handset.HasHook(place.handset) {
+			log.Info("the line's sound card has no hook: calls begin and end by what is heard", "at", place.handset.String())
+			continue
+		}
+		h := handset.New(place.handset, bootTime, log)
+		hooks[l.Name] = &hook{present: h.Present, run: func(ctx context.Context, told func(bool, time.Duration)) {
+			h.Run(ctx, func(c handset.Change) { told(c.Lifted, c.At) })
+		}}
+	}
+	return hooks
+}
+
+// hook is a line.Detector that answers with what a contact or a handset did.
+type hook struct {
+	run     func(ctx context.Context, told func(lifted bool, at time.Duration))
+	present func() bool // nil: always
+
+	mu      sync.Mutex
+	waiting []edge // for the audio of their time; they alternate
+
+	begun bool // what follows is Feed's alone
+	last  int64
+	marks []call.Mark
+}
+
+// edge is a change of a hook.
+type edge struct {
+	lifted bool
+	at     time.Duration // CLOCK_BOOTTIME
+}
+
+// mostEdges bounds what a hook can tell between two periods.
+const mostEdges = 32
+
+// Known says whether the hook can tell now whether the handset is lifted: a handset that is away cannot.
+func (h *hook) Known() bool { return h.present == nil || h.present() }
+
+// watchHooks runs hooks until the function that it gives is called.
+func watchHooks(ctx context.Context, hooks []*hook) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var all sync.WaitGroup
+	for _, h := range hooks {
+		all.Go(func() { h.run(ctx, h.set) })
+	}
+	return func() {
+		cancel()
+		all.Wait()
+	}
+}
+
+// set takes a change.
+func (h *hook) set(lifted bool, at time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := len(h.waiting); n == mostEdges {
+		h.waiting = h.waiting[:n-1] // it takes the one before back, so that the last state is right
+		return
+	}
+	h.waiting = append(h.waiting, edge{lifted, at})
+}
+
+// Feed answers with the changes of the time that the line has reached, where on its timeline they were: so long before
+// the period's last frame was delivered.
+func (h *hook) Feed(p pcm.Period) []call.Mark {
+	if !h.begun {
+		h.begun, h.last = true, p.Position
+	}
+	h.marks = h.marks[:0]
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for ; n < len(h.waiting) && h.waiting[n].at <= p.At; n++ {
+		e := h.waiting[n]
+		end := p.Position + int64(p.Frames())
+		// A period that comes late puts a change too early; never before another one.
+		h.last = min(max(h.last, end-p.Format.Frames(p.At-e.at)), end)
+		h.marks = append(h.marks, call.Mark{Kind: call.MarkHook, Position: h.last, Value: map[bool]string{true: line.OffHook, false: line.OnHook}[e.lifted]})
+	}
+	h.waiting = append(h.waiting[:0], h.waiting[n:]...)
+	return h.marks
+}
