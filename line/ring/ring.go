@@ -35,11 +35,11 @@ const (
 	kept      = window + 2*mostHalf + 1
 	memory    = 20 // hops of which the power is known
 
-	upsideDown = -0.6 // correlation after half a period, at most
-	again      = 0.6  // after a whole one, at least
+	upsideDown = -0.7 // correlation after half a period, at most
+	again      = 0.75 // after a whole one, at least
 	nearly     = 0.75 // of the deepest correlation: the first so deep is half a period
 	leastPower = 1e-5 // -50 dBFS below 200 Hz
-	leastShare = 0.01 // of the channel's power
+	leastShare = 0.03 // of the channel's power
 	certain    = 3    // hops
 	fainter    = 0.1  // 10 dB
 	over       = 3    // hops that are fainter

@@ -10,8 +10,8 @@ type noticer struct {
 	told bool
 }
 
-// Other texts than FS-1037's half a second every 15 s have 0.2 s, spacings of 12 to 18 s and 1260 to 1540 Hz; Germany
-// 0.08 s.
+// Other texts than FS-1037's half a second every 15 s have 0.2 s, spacings of 12 to 18 s and 1260 to 1540 Hz. Germany has
+// 0.08 s, which is too short to be told from a voice.
 const (
 	noticeLow   = 1260.0
 	noticeHigh  = 1540.0
