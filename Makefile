@@ -88,10 +88,16 @@ e2e: build bin/demo lab/browser/node_modules/.installed ## both programs, real A
 
 CUTS ?= 200
 .PHONY: lab
-lab: deb ## the recorder in a virtual device: real kernel and cards, light, network, power cuts (QEMU; needs root)
+lab: deb ## a day of an office in a virtual device: the package, two lines, light, network, kills, power cuts (QEMU; root only for mounts)
 	@lab/need.sh build lab
-	go test -tags lab -count 1 -v -p 1 -timeout 20m ./lab/device/... ./lab/devicetest
+	go test -tags lab -count 1 -v -p 1 -timeout 20m ./lab/device/...
+	go test -tags lab -count 1 -v -timeout 20m -run 'TestOffice$$' ./lab/devicetest
 	go test -tags lab -count 1 -v -timeout 60m ./lab/powercut -cuts $(CUTS)
+
+.PHONY: lab-more
+lab-more: deb ## in the virtual device too: the installed unit, USB cards that are pulled and swapped, hooks
+	@lab/need.sh build lab
+	go test -tags lab -count 1 -v -timeout 40m -skip 'TestOffice$$' ./lab/devicetest
 
 .PHONY: powercuts
 powercuts: ## the part of make lab that needs no virtual device: CUTS power cuts of a card (default 200; needs root)
