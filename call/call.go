@@ -99,6 +99,7 @@ type End struct {
 	Frames    int64  `json:"frames"`  // length of the call at the line's rate, gaps included
 	Gaps      []Gap  `json:"gaps"`    // never null
 	Records   uint32 `json:"records"` // in the file, this one included
+	Short     bool   `json:"short,omitempty"`
 	Recovered bool   `json:"recovered,omitempty"`
 }
 
@@ -125,6 +126,9 @@ const (
 	BeganVoice     Reason = "voice"
 	BeganOffHook   Reason = "off-hook"
 	BeganRing      Reason = "ring"
+	BeganCallerID  Reason = "caller ID" // came before the first ring
+	BeganDialTone  Reason = "dial tone"
+	BeganDigits    Reason = "digits"
 	BeganContinued Reason = "continued" // the part after one that ended with EndedLongest
 )
 
@@ -133,6 +137,8 @@ const (
 	EndedSilence   Reason = "silence"
 	EndedOnHook    Reason = "on-hook"
 	EndedTone      Reason = "busy or dial tone"
+	EndedMissed    Reason = "not answered" // it rang and nobody answered
+	EndedNext      Reason = "next call"    // the line rang again
 	EndedLongest   Reason = "longest length"
 	EndedCardLost  Reason = "card lost"
 	EndedRingFull  Reason = "ring full"
@@ -148,7 +154,9 @@ const (
 	MarkDigits   MarkKind = "digits"    // Value: the digits, 0-9 * # A-D
 	MarkCallerID MarkKind = "caller-id" // Value: as line/callerid gives it
 	MarkHook     MarkKind = "hook"      // Value: off-hook, on-hook
-	MarkTone     MarkKind = "tone"      // Value: dial, ring-back, busy, reorder
+	MarkTone     MarkKind = "tone"      // Value: dial, ring-back, busy, reorder, notice
+	MarkRing     MarkKind = "ring"      // a burst of the bell
+	MarkDialled  MarkKind = "dialled"   // Value: the number of an outgoing call: its digits up to the answer
 	MarkConsent  MarkKind = "consent"
 	MarkPause    MarkKind = "pause"
 	MarkGap      MarkKind = "gap"   // Value: the cause; Frames: its length
@@ -171,6 +179,8 @@ const (
 	EventBegan EventKind = iota + 1
 	EventMark
 	EventEnded
+	EventMissed // the call that has just ended with EndedMissed: how often it rang
+	EventAlarm  // something that takes time to tell is wrong, or is not any more
 )
 
 // Event is what the detectors of a line say. Positions count the line's frames since its detectors were made.
@@ -182,7 +192,10 @@ type Event struct {
 	Position int64
 
 	Reason Reason // EventBegan, EventEnded
+	Short  bool   // EventEnded: as Manifest.Short
 	Mark   Mark   // EventMark; its own Position is the event's and is made relative to the call by the recorder
+	Missed Missed // EventMissed; the event's Position is the first ring's
+	Alarm  string // EventAlarm: what is wrong, empty when nothing is any more
 }
 
 // EntryType is what an entry of the ledger says.
@@ -214,7 +227,7 @@ type Entry struct {
 	Previous string    `json:"prev,omitempty"` // SHA-256, in hex, of the JWS before; none at number 1
 	Anchor   Anchor    `json:"at"`
 
-	Call       *ID         `json:"call,omitempty"`       // begin, end, refusal, amendment, tombstone; pause within a call
+	Call       *ID         `json:"call,omitempty"`       // begin, end, refusal, amendment, tombstone, missed; pause within a call
 	Line       string      `json:"line,omitempty"`       // begin, end, missed, gap, pause, refusal
 	Reason     Reason      `json:"reason,omitempty"`     // begin, tombstone
 	Manifest   *Manifest   `json:"manifest,omitempty"`   // end
@@ -229,7 +242,7 @@ type Entry struct {
 // Missed is a call that nobody answered.
 type Missed struct {
 	Rings  int     `json:"rings"`
-	Waited float64 `json:"waited"` // seconds from the first ring to the last
+	Waited float64 `json:"waited"` // seconds from the first ring's beginning to the last one's end
 }
 
 // Correction maps what a boot's clock said to what it should have said: to every wall time of that boot's anchors Add is
@@ -281,9 +294,10 @@ type Manifest struct {
 	Codec     Codec   `json:"codec"`
 	Channels  int     `json:"channels"`
 	Gaps      []Gap   `json:"gaps"`
-	Size      int64   `json:"size"`   // of the call file, bytes
-	SHA256    string  `json:"sha256"` // of the call file, hex
-	Chain     string  `json:"chain"`  // over its records (package seal), hex
+	Size      int64   `json:"size"`            // of the call file, bytes
+	SHA256    string  `json:"sha256"`          // of the call file, hex
+	Chain     string  `json:"chain"`           // over its records (package seal), hex
+	Short     bool    `json:"short,omitempty"` // too short to be of interest: kept, and left out of lists
 	Recovered bool    `json:"recovered,omitempty"`
 	Software  string  `json:"software"`
 }

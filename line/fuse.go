@@ -1,64 +1,227 @@
 package line
 
 import (
-	"cmp"
+	"encoding/json"
 	"slices"
 
 	"github.com/linekeeper/linekeeper/call"
-	"github.com/linekeeper/linekeeper/pcm"
+	"github.com/linekeeper/linekeeper/line/tone"
+	"github.com/linekeeper/linekeeper/line/voice"
 )
 
-// detect feeds the detectors that the site has beside the voice.
-func (l *Line) detect(p pcm.Period) {
-	had := len(l.found)
-	for detector := range l.cfg.Detectors.each {
-		l.found = append(l.found, detector.Feed(p)...)
-	}
-	if len(l.found) > had {
-		slices.SortStableFunc(l.found, func(a, b call.Mark) int { return cmp.Compare(a.Position, b.Position) })
-	}
+// handset is what the hook tells.
+type handset struct {
+	is     bool // there is a hook
+	off    bool
+	since  int64 // of off
+	back   int64 // where it was put back, as long as that may be a flash; never: it was not
+	recall int64 // where the last flash ended
+	over   bool  // a tone ended the call, and the handset is still off
 }
+
+// aftermath is what follows the tone that ended a call: until the line is silent the tone may go on.
+type aftermath struct {
+	on    bool
+	since int64
+	last  int64 // when it was last heard
+}
+
+// Some of what a person may take his time for, in seconds.
+const (
+	recallTime    = 10 // from a flash to the dial tone that answers it
+	firstTime     = 5  // from a call's beginning to its dial tone
+	aftermathTime = 30 // of silence after a tone
+)
 
 // takeMarks takes the marks that the audio has reached.
 func (l *Line) takeMarks() {
-	n := 0
-	for ; n < len(l.found) && l.found[n].Position <= l.position; n++ {
-		l.take(l.found[n])
+	for m, ok := l.found.next(l.position); ok; m, ok = l.found.next(l.position) {
+		switch m.Kind {
+		case call.MarkHook:
+			l.hooked(m)
+		case call.MarkTone:
+			l.toned(m)
+		case call.MarkDigits:
+			l.keyed(m)
+		case call.MarkCallerID:
+			l.identified(m)
+		default:
+			l.keep(m)
+		}
 	}
-	l.found = slices.Delete(l.found, 0, n)
-	if !l.inCall && l.offHook && !l.lossGoesOn {
+	if !l.inCall && l.hook.off && !l.hook.over && !l.lossGoesOn {
 		l.begin(l.position, call.BeganOffHook) // the card is back and the handset still lifted
 	}
 	tooOld := l.position - l.lookBack
 	l.held = slices.DeleteFunc(l.held, func(m call.Mark) bool { return m.Position < tooOld })
 }
 
-func (l *Line) take(m call.Mark) {
-	lifted := m.Kind == call.MarkHook && m.Value == OffHook
-	putBack := m.Kind == call.MarkHook && m.Value == OnHook
-	if lifted {
-		l.offHook = true
-		if !l.inCall {
-			l.begin(m.Position, call.BeganOffHook)
-		}
-	}
-	if l.inCall {
-		l.mark(m)
-	} else if m.Kind != call.MarkHook {
+// keep marks the call, or one that may begin.
+func (l *Line) keep(m call.Mark) {
+	if !l.inCall {
 		l.held = append(l.held, m)
-	}
-	if putBack {
-		l.offHook = false
-		if l.inCall {
-			l.end(m.Position, call.EndedOnHook)
-		}
+	} else if m.Position >= l.call.began {
+		l.events = append(l.events, call.Event{Kind: call.EventMark, Position: m.Position, Mark: m})
 	}
 }
 
-func (l *Line) mark(m call.Mark) {
-	if m.Position >= l.began {
-		l.events = append(l.events, call.Event{Kind: call.EventMark, Position: m.Position, Mark: m})
+// hooked takes what the hook tells.
+func (l *Line) hooked(m call.Mark) {
+	h := &l.hook
+	switch {
+	case m.Value == OffHook && !h.off:
+		if m.Position-h.back >= l.flash {
+			l.putBack()
+		}
+		if h.back != never && l.inCall {
+			h.recall = m.Position
+		} else if h.since = m.Position; !l.inCall {
+			l.begin(m.Position, call.BeganOffHook)
+		}
+		h.off, h.back = true, never
+		l.call.answered = true
+	case m.Value == OnHook && h.off:
+		h.off, h.over, l.after.on = false, false, false
+		if l.inCall {
+			h.back = m.Position
+		}
 	}
+	if l.inCall {
+		l.keep(m)
+	}
+}
+
+// putBack ends the call if the handset was put back, which was no flash.
+func (l *Line) putBack() {
+	at := l.hook.back
+	l.hook.back = never
+	if at != never && l.inCall {
+		l.end(at, at, call.EndedOnHook)
+	}
+}
+
+// toned takes a tone of the exchange.
+func (l *Line) toned(m call.Mark) {
+	c := &l.call
+	kind := tone.Kind(m.Value)
+	if kind == tone.Dial && !l.inCall && !l.hook.is && !l.after.on {
+		l.begin(m.Position, call.BeganDialTone)
+		c.voice = max(c.voice, m.Position+m.Frames)
+	}
+	l.keep(m)
+	if kind == tone.Dial {
+		l.dialTone = m.Position
+	}
+	if !l.inCall || kind == tone.Notice || c.incoming && !c.answered {
+		return
+	}
+	first := m.Position-c.trigger < firstTime*l.second && c.reason != call.BeganContinued
+	recall := m.Position-l.hook.recall < recallTime*l.second
+	switch {
+	case kind == tone.RingBack:
+		l.dialled(m.Position)
+	case kind == tone.Dial && (first || recall):
+		c.dialTone = true
+	default:
+		l.dialled(m.Position)
+		l.after = aftermath{on: true, since: m.Position, last: l.position}
+		l.hook.over = l.hook.off
+		l.end(m.Position+l.tail, m.Position, call.EndedTone)
+	}
+}
+
+// keyed takes a digit. On a line without a hook it begins a call, with its dial tone where there was one; nobody can key A
+// to D: that is the exchange, which tells who calls.
+func (l *Line) keyed(m call.Mark) {
+	exchange := len(m.Value) == 1 && m.Value[0] >= 'A'
+	if !l.inCall && (!l.hook.is || l.hook.off) {
+		if exchange {
+			l.begin(m.Position, call.BeganCallerID)
+			l.call.incoming = true
+		} else {
+			from := m.Position
+			if m.Position-l.dialTone < l.lookBack-l.preRoll {
+				from = l.dialTone
+			}
+			l.begin(from, call.BeganDigits)
+		}
+		l.call.voice = max(l.call.voice, m.Position+m.Frames)
+	}
+	l.keep(m)
+	c := &l.call
+	switch {
+	case !l.inCall:
+	case c.incoming && !c.answered:
+		l.silent(m)
+	case !c.incoming && !exchange:
+		if c.number.over(m.Position, l.second) {
+			l.dialled(m.Position)
+		}
+		c.number.add(m, c, l.second)
+	}
+}
+
+// identified takes caller ID.
+func (l *Line) identified(m call.Mark) {
+	var message struct{ Intact, Waiting bool }
+	if json.Unmarshal([]byte(m.Value), &message) != nil || !message.Intact {
+		l.keep(m)
+		return
+	}
+	c := &l.call
+	switch {
+	case !l.inCall && !l.hook.off:
+		l.begin(m.Position, call.BeganCallerID)
+		c.incoming = true
+	case !l.inCall, l.hook.off, message.Waiting:
+		// in the call, or what is left of it
+	case c.incoming && !c.answered:
+	case m.Position-c.trigger < l.second && c.reason != call.BeganContinued: // what was heard first was the message
+		c.incoming = true
+	default:
+		l.next(m.Position, call.BeganCallerID)
+	}
+	if !c.answered {
+		l.silent(m)
+	}
+	l.lastID = m
+	l.keep(m)
+}
+
+// silent says that nobody spoke up to the end of a mark: what was heard was the exchange.
+func (l *Line) silent(m call.Mark) {
+	l.call.talk, l.call.talkFrom = 0, m.Position+m.Frames+l.second/10
+}
+
+// heard takes a stretch of voice.
+func (l *Line) heard(s *side, span voice.Span) {
+	l.lastHeard = max(l.lastHeard, span.End)
+	if l.inCall {
+		if span.End > l.call.voice {
+			l.call.voice, l.call.lost = span.End, 0
+		}
+		l.talked(span)
+		return
+	}
+	if l.hook.is && !l.hook.off {
+		return // the hook decides alone
+	}
+	if l.after.on && s.levels.even(span, int64(l.piece)) {
+		l.after.last = span.End
+		return
+	}
+	s.spans = append(s.spans, span)
+	l.beginByVoice(s)
+}
+
+// talked sees whether somebody has answered.
+func (l *Line) talked(span voice.Span) {
+	c := &l.call
+	if !c.incoming || c.answered || l.hook.is || l.bell.on {
+		return
+	}
+	c.talk += max(0, span.End-max(span.Begin, c.talkFrom, l.bell.end+l.second/10))
+	c.answered = c.talk >= l.minLength
 }
 
 // beginByVoice begins a call when a side has heard enough voice within the time.
@@ -83,67 +246,11 @@ func (l *Line) beginByVoice(s *side) {
 	if length < l.minLength {
 		return
 	}
-	l.voice, l.lost = latest, 0
 	for i := range l.sides {
 		if spans := l.sides[i].spans; len(spans) > 0 {
-			l.voice = max(l.voice, spans[len(spans)-1].End)
+			latest = max(latest, spans[len(spans)-1].End)
 		}
 	}
 	l.begin(first, call.BeganVoice)
-}
-
-// judge decides whether the call that goes on has ended, or is to go on as a new part.
-func (l *Line) judge() {
-	if !l.inCall {
-		return
-	}
-	cut, silent := l.began+l.longest, false
-	if l.cfg.Detectors.Hook == nil {
-		known := l.known()
-		silent = l.voice+l.tail < min(cut, known)
-		if known-l.voice-l.lost >= l.hangOver {
-			l.end(l.voice+l.tail, call.EndedSilence)
-			return
-		}
-	}
-	switch {
-	case l.position < cut:
-	case silent: // a part that holds nothing is not begun
-		l.end(l.voice+l.tail, call.EndedSilence)
-	default:
-		l.end(cut, call.EndedLongest)
-		l.inCall, l.began = true, cut
-		l.voice = max(l.voice, cut)
-		l.events = append(l.events, call.Event{Kind: call.EventBegan, Position: cut, Reason: call.BeganContinued})
-	}
-}
-
-// begin begins a call that was triggered at a position: a pre-roll earlier, as far as there is audio that belongs to no
-// other call.
-func (l *Line) begin(trigger int64, reason call.Reason) {
-	at := max(trigger-l.preRoll, l.position-l.lookBack, l.earliest)
-	if at >= l.lossBegin && at < l.lossEnd {
-		at = l.lossEnd
-	}
-	l.inCall, l.began = true, min(at, l.position)
-	l.events = append(l.events, call.Event{Kind: call.EventBegan, Position: l.began, Reason: reason})
-	for _, m := range l.held {
-		l.mark(m)
-	}
-	l.forget()
-}
-
-func (l *Line) end(at int64, reason call.Reason) {
-	at = min(max(at, l.began), l.position)
-	l.inCall, l.earliest = false, at
-	l.events = append(l.events, call.Event{Kind: call.EventEnded, Position: at, Reason: reason})
-	l.forget()
-}
-
-// forget drops what was kept for the beginning of a call.
-func (l *Line) forget() {
-	l.held = l.held[:0]
-	for i := range l.sides {
-		l.sides[i].spans = l.sides[i].spans[:0]
-	}
+	l.call.voice = latest
 }

@@ -45,19 +45,20 @@ func TestHook(t *testing.T) {
 			if e.Position != e.Mark.Position {
 				t.Errorf("event at %d of a mark at %d", e.Position, e.Mark.Position)
 			}
-			marks = append(marks, e.Mark.Value)
+			marks = append(marks, string(e.Mark.Kind)+" "+e.Mark.Value)
 		}
 	}
-	if want := []string{"1", OffHook, "2", OnHook, OffHook, OnHook}; !slices.Equal(marks, want) {
-		t.Errorf("marks %q, want %q", marks, want)
+	want2 := []string{"digits 1", "hook off-hook", "digits 2", "dialled 2", "hook on-hook", "hook off-hook", "hook on-hook"}
+	if !slices.Equal(marks, want2) {
+		t.Errorf("marks %q, want %q", marks, want2)
 	}
 }
 
-// TestHookBeginsAtOnce: the period that brings off-hook brings the call, however short it is.
+// TestHookBeginsAtOnce: the 20 ms that bring off-hook bring the call.
 func TestHookBeginsAtOnce(t *testing.T) {
 	cfg := DefaultConfig()
 	cfg.Detectors.Hook = &script{hookAt(0, OffHook)}
-	events := New(cfg, mono).Feed(pcm.Period{Format: mono, Samples: make([]int16, 10)})
+	events := New(cfg, mono).Feed(pcm.Period{Format: mono, Samples: make([]int16, 160)})
 	if len(events) != 2 || events[0].Kind != call.EventBegan || events[1].Kind != call.EventMark {
 		t.Errorf("%+v", events)
 	}

@@ -1,20 +1,38 @@
 // Package line knows what happens on a telephone line: that a call began, that something is to be marked on its
 // timeline, and that it ended, and why. It fuses what the detectors of the line find.
 //
-//	l := line.New(line.DefaultConfig(), pcm.Format{Rate: 8000, Channels: 1})
+//	cfg := line.DefaultConfig()
+//	cfg.Detectors.Digits = dtmf.NewDetector(format)
+//	l := line.New(cfg, format)
 //	for p := range periods {
 //		for _, event := range l.Feed(p) {
 //			...
 //		}
 //	}
 //
-// Where nothing but the voice is known, a call begins when enough of it was heard within a short time, so that a click
-// or a cough makes none, and ends when none was heard for the hang-over. Ring bursts and dialled digits are heard as
-// voice is. Where a hook tells that the handset was lifted, a call lasts from then until it is put back.
+// # When a call begins
+//
+// With whatever shows first that the line is in use: the handset is lifted, the telephone rings, caller ID comes, a dial
+// tone is heard, a digit is keyed, or enough voice is heard within a short time, so that a click or a cough makes none. It
+// then has the pre-roll from before. Where there is a hook, only it and the bell begin calls.
+//
+// # When it ends
+//
+// With a hook, when the handset is put back; for no longer than Config.Flash that is a flash, which does not end a call.
+// Otherwise when nothing was heard for the hang-over, be it voices, music or beeps. Either way a busy, reorder or dial tone
+// in a call ends it where the tone began, but a dial tone that comes before anything else, or after a flash, does not.
+// What goes on of the tone afterwards begins no new call, for it is as loud all the time; the first voice does. It rings,
+// or caller ID comes that was not announced by the tone of a waiting call: the call before is over, and the next begins.
+//
+// A call that rang and was not answered, which is to say that the handset was not lifted or no voice heard, ends so much
+// after the last ring, and is followed by an event that says how often it rang. Of calls in which hardly anything
+// happened, Event.Short says so.
+//
+// # What it promises
 //
 // Events come late, since it takes a while to be certain: the beginning of a call lies up to Config.LookBack before the
-// end of the period that told it, and its end up to the hang-over. Events are in order of position, but for marks that
-// are told when their call has begun.
+// end of the period that told it, and its end up to the hang-over. Events are in order of position, but for marks, which
+// may be told late, and missed calls.
 //
 // A line is pure: it has no clock, starts nothing, and gives the same events for the same audio whatever the sizes of
 // the periods. It is for one goroutine.
@@ -30,19 +48,24 @@ import (
 
 // Config is when a call begins and ends.
 type Config struct {
-	PreRoll   time.Duration // kept from before the first voice, or before the handset was lifted
-	HangOver  time.Duration // silence that ends a call where only the voice is known
-	Tail      time.Duration // kept after the last voice; at most HangOver
+	PreRoll   time.Duration // kept from before what began the call
+	HangOver  time.Duration // silence that ends a call where there is no hook
+	Tail      time.Duration // kept after the last voice, ring, or beginning of a tone; at most HangOver
 	MinLength time.Duration // of voice, pauses not counted, that must be heard Within this time for a call to begin
 	Within    time.Duration
+	Shortest  time.Duration // a call in which less happened is short: pre-roll and tail do not count
 	Longest   time.Duration // a longer call goes on as a new part
 	MaxLoss   time.Duration // a card away for longer ends the call
+
+	Flash   time.Duration // a handset that is back for less was not put back
+	RingGap time.Duration // without a ring for so long it has stopped ringing
+	OffHook time.Duration // a handset that is off for so long, and nothing heard, is an alarm; 0: none
 
 	Voice     voice.Config
 	Detectors Detectors
 }
 
-// DefaultConfig is for a line of which only the voice is known.
+// DefaultConfig is for a line of which only the voice and the bell are known.
 func DefaultConfig() Config {
 	return Config{
 		PreRoll:   2 * time.Second,
@@ -50,8 +73,12 @@ func DefaultConfig() Config {
 		Tail:      time.Second,
 		MinLength: 500 * time.Millisecond,
 		Within:    3 * time.Second,
+		Shortest:  3 * time.Second,
 		Longest:   2 * time.Hour,
 		MaxLoss:   30 * time.Second,
+		Flash:     900 * time.Millisecond,
+		RingGap:   8 * time.Second,
+		OffHook:   15 * time.Minute,
 		Voice:     voice.DefaultConfig(),
 	}
 }
@@ -63,77 +90,90 @@ func (c Config) LookBack() time.Duration {
 	return c.PreRoll + c.Within + c.Voice.Steady + decision
 }
 
+// limits are the times of a Config, in frames.
+type limits struct {
+	preRoll, hangOver, tail, minLength, within, shortest, longest, maxLoss, lookBack, flash, ringGap, offHook int64
+	second                                                                                                    int64
+}
+
+func (c Config) limits(f pcm.Format) limits {
+	return limits{
+		preRoll:   f.Frames(c.PreRoll),
+		hangOver:  f.Frames(c.HangOver),
+		tail:      f.Frames(min(c.Tail, c.HangOver)),
+		minLength: f.Frames(c.MinLength),
+		within:    f.Frames(c.Within),
+		shortest:  f.Frames(c.Shortest),
+		longest:   max(1, f.Frames(c.Longest)),
+		maxLoss:   max(1, f.Frames(c.MaxLoss)),
+		lookBack:  f.Frames(c.LookBack()),
+		flash:     f.Frames(c.Flash),
+		ringGap:   f.Frames(c.RingGap),
+		offHook:   f.Frames(c.OffHook),
+		second:    int64(f.Rate),
+	}
+}
+
 // Line fuses what the detectors of one telephone line find. See New.
 type Line struct {
 	cfg    Config
 	format pcm.Format
-
-	preRoll, hangOver, tail, minLength, within, longest, maxLoss, lookBack int64 // frames
+	limits
 
 	sides    []side
-	piece    int // frames between two looks at the detectors; a multiple of theirs
+	piece    int // frames between two looks at the detectors
 	fed      int // frames of the present piece
 	scratch  []int16
 	started  bool
-	origin   int64 // position of the first frame
 	position int64 // of the next frame
 	earliest int64 // where the next call may begin: where the last one ended
 
 	lossBegin, lossEnd int64 // the last loss
 	lossGoesOn         bool  // nothing has been heard since
 
-	offHook bool
-	found   []call.Mark // not yet reached, in order
-	held    []call.Mark // of the time before a call, in case it begins before them
+	hook      handset
+	bell      bell
+	after     aftermath
+	dialTone  int64     // where the last one began
+	lastID    call.Mark // the last intact caller ID
+	lastHeard int64
+	alarm     string
+	found     marks
+	held      []call.Mark // of the time before a call, in case it begins before them
 
 	inCall bool
-	began  int64
-	voice  int64 // end of the last voice of the call
-	lost   int64 // frames lost since then: neither voice nor silence
+	call   present
 
 	events []call.Event
 }
 
-// side is one of the sides of a line whose sides are apart; a mono line has one.
-type side struct {
-	voice *voice.Detector
-	spans []voice.Span // heard lately, while there is no call; in the line's positions
-}
-
-// New makes the line whose periods have the format f. With two channels they are the two sides of the line, and voice
-// on either counts.
+// New makes the line whose periods have the format f. With two channels they are the two sides of the line, and what is
+// heard on either counts.
 func New(cfg Config, f pcm.Format) *Line {
-	l := &Line{
-		cfg:       cfg,
-		format:    f,
-		preRoll:   f.Frames(cfg.PreRoll),
-		hangOver:  f.Frames(cfg.HangOver),
-		tail:      f.Frames(min(cfg.Tail, cfg.HangOver)),
-		minLength: f.Frames(cfg.MinLength),
-		within:    f.Frames(cfg.Within),
-		longest:   max(1, f.Frames(cfg.Longest)),
-		maxLoss:   max(1, f.Frames(cfg.MaxLoss)),
-		lookBack:  f.Frames(cfg.LookBack()),
-		sides:     make([]side, f.Channels),
-	}
-	for i := range l.sides {
-		l.sides[i].voice = voice.New(cfg.Voice, f.Rate)
+	l := &Line{cfg: cfg, format: f, limits: cfg.limits(f), hook: handset{is: cfg.Detectors.Hook != nil, back: never}}
+	for range f.Channels {
+		l.sides = append(l.sides, newSide(cfg.Voice, f))
 	}
 	l.piece = l.sides[0].voice.FrameLength()
 	return l
 }
 
-// Feed takes the line's next period and returns what it made known. Positions are in the scale of Period.Position, none
-// after the end of the period. The events are valid until the next call.
+// never is where nothing is.
+const never = -1 << 62
+
+// Feed takes the line's next period and returns the events that it made known. Positions are in the scale of
+// Period.Position, none after the end of the period. The events are valid until the next call.
 func (l *Line) Feed(p pcm.Period) []call.Event {
 	l.events = l.events[:0]
 	if !l.started {
-		l.started, l.origin, l.position, l.earliest = true, p.Position, p.Position, p.Position
+		l.start(p.Position)
 	}
 	if lost := p.Position - l.position; lost > 0 {
 		l.skip(lost)
 	}
-	l.detect(p)
+	if l.hook.is {
+		l.found.add(l.cfg.Detectors.Hook.Feed(p))
+	}
 	channels := l.format.Channels
 	for samples := p.Samples; len(samples) >= channels; {
 		n := min(l.piece-l.fed, len(samples)/channels)
@@ -142,40 +182,78 @@ func (l *Line) Feed(p pcm.Period) []call.Event {
 		l.position += int64(n)
 		l.lossGoesOn = false
 		if l.fed = (l.fed + n) % l.piece; l.fed == 0 {
-			l.takeMarks()
-			l.judge()
+			l.look()
 		}
 	}
-	l.takeMarks() // a handset that was lifted begins its call at once
+	if len(p.Samples) < channels {
+		l.takeMarks() // a handset may be put back while the card is away
+	}
 	return l.events
 }
 
-// hear feeds the voice detectors.
+func (l *Line) start(at int64) {
+	l.started, l.position, l.earliest, l.dialTone, l.lastHeard = true, at, at, never, at
+	l.bell.end, l.hook.recall, l.lastID.Position = never, never, never
+	for i := range l.sides {
+		l.sides[i].origin = at
+	}
+}
+
+// hear feeds what listens.
 func (l *Line) hear(samples []int16) {
-	if l.cfg.Detectors.Hook != nil {
-		return // the hook decides alone
+	piece := pcm.Period{Format: l.format, Position: l.position, Samples: samples}
+	for detector := range l.cfg.Detectors.listening {
+		l.found.add(detector.Feed(piece))
 	}
 	for i := range l.sides {
-		s, one := &l.sides[i], samples
+		one := samples
 		if len(l.sides) > 1 {
 			l.scratch = pcm.Pick(l.scratch[:0], samples, len(l.sides), i)
 			one = l.scratch
 		}
-		l.heard(s, s.voice.Feed(one))
+		l.sides[i].hear(one)
 	}
 }
 
-// heard takes over what a side's detector has decided; its positions count from the line's origin.
-func (l *Line) heard(s *side, spans []voice.Span) {
-	for _, span := range spans {
-		span.Begin += l.origin
-		span.End += l.origin
-		if !l.inCall {
-			s.spans = append(s.spans, span)
-			l.beginByVoice(s)
-		} else if span.End > l.voice {
-			l.voice, l.lost = span.End, 0
+// look looks at what the detectors have found, after each piece and before a loss.
+func (l *Line) look() {
+	for i := range l.sides {
+		l.sides[i].levels.end(l.position)
+	}
+	l.listenToBell()
+	l.takeMarks()
+	for i := range l.sides {
+		s := &l.sides[i]
+		for _, span := range s.fresh {
+			l.heard(s, span)
 		}
+		s.fresh = s.fresh[:0]
+	}
+	l.judge()
+}
+
+// skip passes over frames that were lost. The detectors first tell what they heard before.
+func (l *Line) skip(lost int64) {
+	for detector := range l.cfg.Detectors.listening {
+		l.found.add(detector.Feed(pcm.Period{Format: l.format, Position: l.position + lost, LostFrames: lost}))
+	}
+	for i := range l.sides {
+		l.sides[i].lost(lost)
+	}
+	if !l.lossGoesOn { // a loss may be told in parts, which must make no difference
+		l.look()
+		l.lossGoesOn, l.lossBegin = true, l.position
+	}
+	l.position += lost
+	l.lossEnd = l.position
+	l.call.lost += lost
+	l.fed = 0
+	if l.inCall && l.lossEnd-l.lossBegin >= l.maxLoss {
+		last := l.lossBegin
+		if !l.hook.is {
+			last = min(last, l.call.voice+l.tail)
+		}
+		l.end(last, l.call.voice, call.EndedCardLost)
 	}
 }
 
@@ -183,28 +261,7 @@ func (l *Line) heard(s *side, spans []voice.Span) {
 func (l *Line) known() int64 {
 	known := l.position
 	for i := range l.sides {
-		known = min(known, l.origin+l.sides[i].voice.Known())
+		known = min(known, l.sides[i].known())
 	}
 	return known
-}
-
-// skip passes over frames that were lost. The voice detectors first tell what they heard before.
-func (l *Line) skip(lost int64) {
-	for i := range l.sides {
-		l.heard(&l.sides[i], l.sides[i].voice.Lost(lost))
-	}
-	if !l.lossGoesOn {
-		l.lossGoesOn, l.lossBegin = true, l.position
-	}
-	l.position += lost
-	l.lossEnd = l.position
-	l.lost += lost
-	l.fed = 0
-	if l.inCall && l.lossEnd-l.lossBegin >= l.maxLoss {
-		last := l.lossBegin
-		if l.cfg.Detectors.Hook == nil {
-			last = min(last, l.voice+l.tail)
-		}
-		l.end(last, call.EndedCardLost)
-	}
 }

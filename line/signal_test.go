@@ -108,8 +108,8 @@ func speech(seed uint64, seconds, level float64) []int16 {
 	return out
 }
 
-// ring is a ring burst as a tap hears it: 20 Hz, clipped by a small transformer.
-func ring(seconds, level float64) []int16 {
+// bellRing is a ring burst as a tap hears it: 20 Hz, clipped by a small transformer.
+func bellRing(seconds, level float64) []int16 {
 	return repeat(seconds, func(t float64) float64 {
 		return max(-1, min(1, 20*math.Sin(2*math.Pi*20*t))) * dBFS(level)
 	})

@@ -1,0 +1,96 @@
+package line
+
+import "github.com/linekeeper/linekeeper/call"
+
+// bell is what is known of the telephone's ringing.
+type bell struct {
+	on         bool  // it sounds
+	begin, end int64 // of the last burst, or so far
+	first      int64 // beginning of the call's first burst
+	count      int   // of the call's rings: two bursts that follow each other at once are one
+}
+
+// listenToBell takes what the sides have heard of it.
+func (l *Line) listenToBell() {
+	b := &l.bell
+	begin, end, sounds := l.position, int64(never), false
+	for i := range l.sides {
+		s := &l.sides[i]
+		for _, burst := range s.bursts {
+			end = max(end, burst.End)
+		}
+		s.bursts = s.bursts[:0]
+		if at, ringing := s.bell.Ringing(); ringing {
+			sounds, begin = true, min(begin, s.origin+at)
+		}
+	}
+	switch {
+	case sounds && !b.on:
+		before := b.end
+		b.on, b.begin, b.end = true, begin, l.position
+		l.rang(before)
+	case sounds:
+		b.end = l.position
+	case b.on:
+		b.on, b.end = false, max(end, b.begin)
+		if l.inCall && l.call.incoming {
+			l.keep(call.Mark{Kind: call.MarkRing, Position: b.begin, Frames: b.end - b.begin})
+		}
+	}
+}
+
+// rang takes that it rings now; before is where the last burst ended.
+func (l *Line) rang(before int64) {
+	b, c := &l.bell, &l.call
+	if l.hook.off {
+		return // it cannot ring: that is another line's, or no bell
+	}
+	if l.hook.back != never {
+		l.putBack()
+	}
+	switch {
+	case !l.inCall:
+		l.begin(b.begin, call.BeganRing)
+		l.bellBegan()
+	case c.incoming && b.begin-max(before, c.trigger) < l.ringGap:
+		if b.count == 0 {
+			b.first = b.begin
+		}
+		if b.count == 0 || b.begin-before > l.second {
+			b.count++
+		}
+	case !c.incoming && b.begin-c.trigger < l.second && c.reason != call.BeganContinued: // heard as voice
+		l.bellBegan()
+	case b.begin-l.lastID.Position < l.ringGap && l.lastID.Position > c.trigger: // it was this call's, though it came as a waiting one's
+		l.next(l.lastID.Position, call.BeganCallerID)
+		l.bellBegan()
+		l.keep(l.lastID)
+	default:
+		l.next(b.begin, call.BeganRing)
+		l.bellBegan()
+	}
+	c.talk, c.answered = 0, false
+}
+
+// bellBegan says that a call begins with this ring.
+func (l *Line) bellBegan() {
+	l.call.incoming = true
+	l.bell.first, l.bell.count = l.bell.begin, 1
+}
+
+// missed ends a call that nobody has answered, and says whether it did.
+func (l *Line) missed() bool {
+	b, c := &l.bell, &l.call
+	last := max(b.end, c.trigger)
+	if !c.incoming || c.answered || b.on || l.known()-last < l.ringGap {
+		return false
+	}
+	if b.count == 0 {
+		l.end(c.voice+l.tail, c.voice, call.EndedSilence) // caller ID, and then no ring
+		return true
+	}
+	missed := call.Missed{Rings: b.count, Waited: float64(b.end-b.first) / float64(l.format.Rate)}
+	l.end(b.end+l.tail, b.end, call.EndedMissed)
+	l.events = append(l.events, call.Event{Kind: call.EventMissed, Position: b.first, Missed: missed})
+	return true
+}

@@ -1,0 +1,115 @@
+package line
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/linekeeper/linekeeper/line/ring"
+	"github.com/linekeeper/linekeeper/line/voice"
+	"github.com/linekeeper/linekeeper/pcm"
+)
+
+// side is one of the sides of a line whose sides are apart; a mono line has one. Its positions are the line's.
+type side struct {
+	origin int64 // of the line: the detectors count from there
+	voice  *voice.Detector
+	bell   *ring.Detector
+	fresh  []voice.Span // not yet looked at
+	bursts []ring.Burst // the same
+	spans  []voice.Span // heard lately, while there is no call
+	levels levels
+}
+
+func newSide(cfg voice.Config, f pcm.Format) side {
+	return side{voice: voice.New(cfg, f.Rate), bell: ring.New(f.Rate), levels: newLevels()}
+}
+
+// hear takes the next samples, the first of which stands at a position.
+func (s *side) hear(samples []int16) {
+	s.take(s.voice.Feed(samples), s.bell.Feed(samples))
+	s.levels.hear(samples)
+}
+
+func (s *side) lost(frames int64) {
+	s.take(s.voice.Lost(frames), s.bell.Lost(frames))
+}
+
+func (s *side) take(spans []voice.Span, bursts []ring.Burst) {
+	for _, span := range spans {
+		s.fresh = append(s.fresh, voice.Span{Begin: s.origin + span.Begin, End: s.origin + span.End})
+	}
+	for _, b := range bursts {
+		s.bursts = append(s.bursts, ring.Burst{Begin: s.origin + b.Begin, End: s.origin + b.End})
+	}
+}
+
+// known is the position up to which it is certain where voice was heard.
+func (s *side) known() int64 { return s.origin + s.voice.Known() }
+
+// levels are the last levels of a side, by which tones are told from voices: a tone is as loud all the time.
+type levels struct {
+	sum, squares float64 // of the piece that is being filled
+	frames       int
+	pieces       []pieceLevel // a ring
+	next         int
+	scratch      []float64
+}
+
+type pieceLevel struct {
+	end int64
+	dB  float64
+}
+
+const (
+	levelsKept = int(6 * time.Second / voice.FrameLength) // a span is told when its level changes, or is steady for 3 s
+	evenWithin = 2.0                                      // dB around the median
+	evenShare  = 0.8                                      // of the pieces
+	evenLeast  = 3                                        // pieces; fewer say nothing
+)
+
+func newLevels() levels {
+	return levels{pieces: make([]pieceLevel, levelsKept), scratch: make([]float64, 0, levelsKept)}
+}
+
+func (v *levels) hear(samples []int16) {
+	for _, s := range samples {
+		x := float64(s)
+		v.sum += x
+		v.squares += x * x
+	}
+	v.frames += len(samples)
+}
+
+// end ends the piece, at a position.
+func (v *levels) end(position int64) {
+	if v.frames == 0 {
+		return
+	}
+	n := float64(v.frames)
+	power := v.squares/n - v.sum/n*v.sum/n // without a constant offset
+	v.pieces[v.next%levelsKept] = pieceLevel{end: position, dB: 10 * math.Log10(max(power, 1e-3))}
+	v.next++
+	v.sum, v.squares, v.frames = 0, 0, 0
+}
+
+// even says whether a span is as loud all the time, but for its edges, as tones are and voices are not.
+func (v *levels) even(span voice.Span, piece int64) bool {
+	v.scratch = v.scratch[:0]
+	for _, p := range v.pieces {
+		if p.end > span.Begin+2*piece && p.end <= span.End-2*piece {
+			v.scratch = append(v.scratch, p.dB)
+		}
+	}
+	if len(v.scratch) < evenLeast {
+		return true
+	}
+	slices.Sort(v.scratch)
+	median, within := v.scratch[len(v.scratch)/2], 0
+	for _, dB := range v.scratch {
+		if math.Abs(dB-median) <= evenWithin {
+			within++
+		}
+	}
+	return float64(within) >= evenShare*float64(len(v.scratch))
+}
