@@ -126,10 +126,11 @@ fmt: $(LINT) ## format everything
 KILLS ?= 1000
 FAULTTIME ?= 30m
 STRIDE ?= 1
+SEEDS ?= 1000
 .PHONY: fault
 fault: build ## what survives: each call of the ring to its card failed and cut (every STRIDE-th, for FAULTTIME), and KILLS kills of the real program
 	@lab/need.sh build run
-	LINEKEEPER_FAULT_STRIDE=$(STRIDE) LINEKEEPER_FAULT_TIME=$(FAULTTIME) go test -count 1 -v -timeout 55m -run 'TestEveryCutAndFault$$' ./buffer
+	LINEKEEPER_FAULT_SEEDS=$(SEEDS) LINEKEEPER_FAULT_STRIDE=$(STRIDE) LINEKEEPER_FAULT_TIME=$(FAULTTIME) go test -count 1 -v -timeout 55m -run 'TestEveryCutAndFault$$' ./buffer
 	@$(BUILD) -o bin/fault ./lab/fault
 	bin/fault -kills $(KILLS)
 
