@@ -15,7 +15,7 @@ const (
 	faintPeak = 0.025 // of the power of the fainter tone: 16 dB below it
 	noisyPeak = 0.25  // the same, of noise
 	mostPeak  = 14.0  // times the mean of noise: of 100 places, one in 10,000 digits has such a one
-	leastFlat = 0.30  // geometric mean to mean: white noise has 0.56, voices below 0.25
+	leastFlat = 0.33  // geometric mean to mean: white noise has 0.56, voices below 0.25
 	bandLow   = 460.0
 	bandHigh  = 3400.0 // Hz
 	nothing   = 1e-20  // keeps logarithms finite
