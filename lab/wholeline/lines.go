@@ -116,12 +116,15 @@ func (s *score) rows() [][]string {
 	add("calls joined with another", s.count[joined], s.calls, "-", "-")
 	none(startCut, "calls whose first word is cut")
 	none(endCut, "calls whose last word is cut")
+	free(dialledWrong, "calls with the dialled number right, and none where none was dialled")
 	free(digitsWrong, "calls with all digits right, and none where there was none")
 	free(numberLost, "callers' numbers known")
 	free(waitingLost, "waiting callers' numbers known")
 	none(wrongNumber, "wrong numbers shown, of those shown")
 	free(missedLost, "missed calls told")
 	free(missedRings, "missed calls told, with their rings counted right")
+	free(missedNumber, "numbers of callers that were missed known")
+	free(reasonWrong, "calls that began for the right reason")
 	free(toneIgnored, "ended by busy, reorder or dial tone, where one was heard for 4 s")
 	hours := float64(s.frames) / scene.Rate / 3600
 	count := func(what string, n int, target, verdict string) {
@@ -130,6 +133,9 @@ func (s *score) rows() [][]string {
 	count("false calls on idle lines", s.falseIdle, "0", met(s.falseIdle == 0))
 	count("false calls made of ringing that was missed", s.falseRing, "0", met(s.falseRing == 0))
 	count("false calls made of what is heard before or after one", s.count[falseCall]-s.falseIdle-s.falseRing, "0", met(s.count[falseCall] == s.falseIdle+s.falseRing))
+	count("false calls that are kept out of lists as too short", s.falseShort, "-", "-")
+	count("calls said to be missed that were not", s.count[missedFalse], "0", met(s.count[missedFalse] == 0))
+	count("calls with words that are kept out of lists as too short", s.count[keptOut], "0", met(s.count[keptOut] == 0))
 	if len(s.late) > 0 {
 		slices.Sort(s.late)
 		rows = append(rows, []string{"recorded after the last word: median, 95th percentile",

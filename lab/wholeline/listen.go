@@ -18,6 +18,7 @@ import (
 type found struct {
 	begin, end   int64 // frames
 	began, ended call.Reason
+	short        bool // kept out of lists
 	marks        []call.Mark
 }
 
@@ -107,7 +108,9 @@ func (h *heard) take(e call.Event) error {
 		if !open {
 			return fmt.Errorf("a call ends at frame %d that never began", e.Position)
 		}
-		h.calls[n-1].end, h.calls[n-1].ended = e.Position, e.Reason
+		h.calls[n-1].end, h.calls[n-1].ended, h.calls[n-1].short = e.Position, e.Reason, e.Short
+	case call.EventMissed:
+		h.missed = append(h.missed, missed{e.Position, e.Missed.Rings})
 	}
 	return nil
 }

@@ -22,17 +22,23 @@ const (
 	numberLost
 	waitingLost
 	digitsWrong
+	dialledWrong
 	wrongNumber
 	toneIgnored
+	reasonWrong
+	keptOut
+	missedFalse
 	missedLost
 	missedRings
+	missedNumber
 	faults
 )
 
 func (f fault) String() string {
 	return [...]string{"not found", "split", "joined with another", "cut at the start", "cut at the end", "a call that never was",
-		"caller's number not known", "waiting caller's number not known", "digits wrong", "a wrong number shown",
-		"not ended by the tone", "missed call not told", "missed call's rings miscounted"}[f]
+		"caller's number not known", "waiting caller's number not known", "digits wrong", "dialled number wrong", "a wrong number shown",
+		"not ended by the tone", "began for another reason", "kept out of lists", "told as missed", "missed call not told", "missed call's rings miscounted",
+		"missed caller's number not known"}[f]
 }
 
 // failure is a fault with where it happened.
@@ -71,6 +77,7 @@ type score struct {
 	count                [faults]int // of failures
 	of                   [faults]int // how many could have failed
 	falseIdle, falseRing int         // calls that never were: on the idle line, or made of ringing that was missed
+	falseShort           int         // and those that were kept out of lists, wherever
 	traits               map[string]trait
 	late                 []float64 // seconds from the last word to where the recording ends
 	failures             []failure
@@ -88,6 +95,7 @@ func (s *score) add(o *score) {
 	s.frames += o.frames
 	s.falseIdle += o.falseIdle
 	s.falseRing += o.falseRing
+	s.falseShort += o.falseShort
 	for c := range o.countries {
 		s.countries[c] = true
 	}
@@ -118,6 +126,11 @@ func judge(seed uint64, index int, l scene.Line, h heard) *score {
 	}
 	for _, f := range h.calls {
 		j.neverWas(f)
+	}
+	for _, m := range h.missed {
+		if j.rung(m) < 0 {
+			j.check(missedFalse, true, m.at, nil, "none", fmt.Sprintf("%d rings", m.rings))
+		}
 	}
 	return s
 }
@@ -193,7 +206,7 @@ func (j *judging) call(c scene.Call) {
 
 // contents judges what is known of a call that was found: digits, numbers, and by what it ended.
 func (j *judging) contents(c scene.Call, own []found) {
-	var keyed strings.Builder
+	var keyed, dialled strings.Builder
 	var numbers []string
 	for _, f := range own {
 		for _, m := range f.marks {
@@ -203,6 +216,9 @@ func (j *judging) contents(c scene.Call, own []found) {
 			if m.Kind == call.MarkDigits && m.Position >= c.OffHook-scene.Rate/10 {
 				keyed.WriteString(m.Value)
 			}
+			if m.Kind == call.MarkDialled {
+				dialled.WriteString(m.Value)
+			}
 			if n := number(m); n != "" {
 				numbers = append(numbers, n)
 			}
@@ -210,6 +226,7 @@ func (j *judging) contents(c scene.Call, own []found) {
 	}
 	at, shown := c.OffHook, fmt.Sprintf("%q", numbers)
 	j.check(digitsWrong, keyed.String() != c.Digits, at, c.Traits, fmt.Sprintf("%q", c.Digits), fmt.Sprintf("%q", keyed.String()))
+	j.check(dialledWrong, dialled.String() != c.Dialled, at, c.Traits, fmt.Sprintf("%q", c.Dialled), fmt.Sprintf("%q", dialled.String()))
 	if c.Number != "" {
 		j.check(numberLost, !slices.Contains(numbers, c.Number), at, c.Traits, c.Number, shown)
 	}
@@ -219,10 +236,35 @@ func (j *judging) contents(c scene.Call, own []found) {
 	for _, n := range numbers {
 		j.check(wrongNumber, n != c.Number && !slices.Contains(c.Waiting, n), at, c.Traits, fmt.Sprint(c.Number, c.Waiting), n)
 	}
-	if c.Tone && !j.line.Contact {
-		ended := own[len(own)-1].ended
-		j.check(toneIgnored, ended != call.EndedTone, c.LastWord, c.Traits, string(call.EndedTone), string(ended))
+	j.reasons(c, own)
+}
+
+// reasons judges why a call is said to have begun and ended.
+func (j *judging) reasons(c scene.Call, own []found) {
+	first, last := own[0], own[len(own)-1]
+	because := []call.Reason{call.BeganDialTone, call.BeganDigits, call.BeganVoice}
+	switch {
+	case c.Kind == scene.Incoming && j.line.Tap == scene.LineTap:
+		because = []call.Reason{call.BeganRing, call.BeganCallerID}
+	case j.line.Contact:
+		because = []call.Reason{call.BeganOffHook}
+	case c.Kind == scene.Incoming:
+		because = []call.Reason{call.BeganVoice}
 	}
+	j.check(reasonWrong, !slices.Contains(because, first.began), c.Begin, c.Traits, fmt.Sprint(because), string(first.began))
+	if c.Tone && !j.line.Contact {
+		j.check(toneIgnored, last.ended != call.EndedTone, c.LastWord, c.Traits, string(call.EndedTone), string(last.ended))
+	}
+	if c.FirstWord >= 0 {
+		j.check(keptOut, last.short, c.FirstWord, c.Traits, "a call for lists", "a short one")
+	}
+}
+
+// rung is which of the line's calls one was that is said to have been missed; -1: none.
+func (j *judging) rung(m missed) int {
+	return slices.IndexFunc(j.line.Calls, func(c scene.Call) bool {
+		return c.Kind == scene.Missed && m.at >= c.Begin-scene.Rate && m.at <= c.End+scene.Rate
+	})
 }
 
 // missed judges a call that nobody answered.
@@ -234,6 +276,18 @@ func (j *judging) missed(c scene.Call) {
 	}
 	rings := j.heard.missed[told].rings
 	j.check(missedRings, rings != c.Rings, c.Begin, c.Traits, expected, fmt.Sprint(rings))
+	if c.Number == "" {
+		return
+	}
+	var numbers []string
+	for _, f := range j.heard.calls {
+		for _, m := range f.marks {
+			if n := number(m); n != "" && m.Position >= c.Begin-scene.Rate && m.Position <= c.End {
+				numbers = append(numbers, n)
+			}
+		}
+	}
+	j.check(missedNumber, !slices.Contains(numbers, c.Number), c.Begin, c.Traits, c.Number, fmt.Sprintf("%q", numbers))
 }
 
 // neverWas judges a recording in which nobody speaks.
@@ -250,10 +304,15 @@ func (j *judging) neverWas(f found) {
 			}
 		}
 	}
-	switch during {
-	case "the idle line":
+	switch {
+	case f.ended == call.EndedMissed:
+		return // it is judged by what is told of it
+	case f.short:
+		j.falseShort++
+		return
+	case during == "the idle line":
 		j.falseIdle++
-	case "ringing that nobody answered":
+	case during == "ringing that nobody answered":
 		j.falseRing++
 	}
 	j.check(falseCall, true, f.begin, nil, "none in "+during, describe([]found{f}))

@@ -18,7 +18,7 @@
 //
 // Limits, beyond ITU-T Q.24: frequencies up to 2.2 % off (3 % are refused), twist -10 to +9 dB, tones from 36 ms
 // (24 ms are refused), pauses from 30 ms (20 ms are bridged), tones down to -50 dBFS, white noise 3 dB below the digit;
-// the last at frequencies up to 1.5 % off and 50 ms.
+// the last at frequencies up to 1.5 % off, 50 ms, and -40 dBFS.
 //
 // It is pure: the same samples give the same digits whatever the sizes in which they are fed.
 package dtmf

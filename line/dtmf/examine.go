@@ -12,13 +12,14 @@ const (
 	mostOffNoisy = 0.0185
 
 	// What is left without both tones must be faint, or noise: spread over the band, without a peak.
-	faintPeak = 0.025 // of the power of the fainter tone: 16 dB below it
-	noisyPeak = 0.25  // the same, of noise
-	mostPeak  = 14.0  // times the mean of noise: of 100 places, one in 10,000 digits has such a one
-	leastFlat = 0.30  // geometric mean to mean: white noise has 0.56, voices below 0.25
-	bandLow   = 460.0
-	bandHigh  = 3400.0 // Hz
-	nothing   = 1e-20  // keeps logarithms finite
+	faintPeak  = 0.025 // of the power of the fainter tone: 16 dB below it
+	noisyPeak  = 0.25  // the same, of noise
+	mostPeak   = 14.0  // times the mean of noise: of 100 places, one in 10,000 digits has such a one
+	leastNoisy = 1e-4  // power of a digit in noise, -40 dBFS: the hiss below a faint voice is noise too
+	leastFlat  = 0.30  // geometric mean to mean: white noise has 0.56, voices below 0.25
+	bandLow    = 460.0
+	bandHigh   = 3400.0 // Hz
+	nothing    = 1e-20  // keeps logarithms finite
 
 	longest = 0.050 // seconds that are examined
 	margin  = 0.004 // seconds kept from the edges
@@ -74,7 +75,7 @@ func (r *Receiver) examine(from, to int64) (certain, may bool) {
 		return false, false
 	}
 	faint, noise := r.noise(x, min(lowPower, highPower))
-	return faint, noise && off <= mostOffNoisy
+	return faint, noise && off <= mostOffNoisy && lowPower+highPower >= leastNoisy
 }
 
 // cut copies samples out of the ring.

@@ -30,7 +30,7 @@ const (
 	offTimes    = 0.18 // by which a time is, of it
 	offHops     = 2.0  // and besides: 40 ms
 	certain     = 1.5 * hopsASecond
-	quick       = 2 * hopsASecond // a cadence that lasts less must be heard three times, for music may have one
+	quick       = 2 * hopsASecond // a cadence that lasts less must be heard four times, for a melody may have one
 	mostBursts  = 20
 )
 
@@ -187,11 +187,11 @@ func (f form) match(bursts []burst) (n int, miss float64) {
 	return wanted, best
 }
 
-// wanted is how many bursts make it certain: a round and the beginning of the next, three rounds of a quick one.
+// wanted is how many bursts make it certain: a round and the beginning of the next, four bursts of a quick one.
 func (f form) wanted() int {
 	wanted := len(f.times)/2 + 1
 	if f.period() < quick {
-		wanted = max(wanted, 3)
+		wanted = max(wanted, 4)
 	}
 	return wanted
 }

@@ -17,7 +17,7 @@
 // tone (cadence.go). Voices and music have lines too, but not for long at one frequency, and not in an even cadence.
 //
 // A tone is told once, when it is certain: one that goes on, after 1.5 s or when it is longer than any burst of the same
-// frequencies; others after one round and the beginning of the next, three rounds where they are quick.
+// frequencies; others after one round and the beginning of the next, four bursts where they are quick.
 //
 // Limits: rates that are multiples of 800; frequencies of 300 to 650 Hz that are 20 Hz off at most; times that are 18 %
 // and 40 ms off; white noise 5 dB below the tone.

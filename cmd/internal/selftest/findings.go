@@ -22,6 +22,7 @@ type findings struct {
 	floor       float64 // dBFS
 
 	askedToLift, lifted, offHook bool
+	early, reversed              bool // the contact closed before the handset was lifted; opened when it was
 	askedToPutBack, putBack      bool
 
 	dialOurs bool
@@ -51,10 +52,15 @@ const (
 // hooked takes what the contact did.
 func (f *findings) hooked(lifted bool) {
 	f.offHook = lifted
-	if lifted && f.askedToLift {
+	switch {
+	case lifted && f.askedToLift:
 		f.lifted = true
-	} else if !lifted && f.lifted {
+	case lifted:
+		f.early = true
+	case f.lifted:
 		f.putBack = true
+	case f.askedToLift && !f.askedForKeys:
+		f.reversed = true
 	}
 }
 
@@ -91,6 +97,8 @@ func (f *findings) level() Result {
 	case f.humming() == "" && f.floor > loudestFloor:
 		return fail(CheckLevel, name, "put the handset on its hook; if it is there, look for what makes the noise: shield, power supply, a capture level that is too high",
 			"a steady sound of %.0f dBFS where it should be quiet", f.floor)
+	case !f.plan.Attended && f.humming() != "":
+		return skip(CheckLevel, name, "the hum covers everything else")
 	case !f.plan.Attended:
 		return pass(CheckLevel, name, "%.0f dBFS without a voice; how loud a voice is needs somebody who speaks", f.floor)
 	}
@@ -110,9 +118,9 @@ func (f *findings) voiceLevel() Result {
 	switch {
 	case !f.askedToSpeak:
 		return skip(CheckLevel, name, "nobody was asked to speak: it was stopped before; %.0f dBFS without a voice", f.floor)
-	case f.spoken < speakFor/3:
-		return fail(CheckLevel, name, "see whether the tap is at this telephone's handset or line, and raise the capture level of the card (alsamixer)",
-			"no voice was heard; %.0f dBFS without one", f.floor)
+	case f.spoken < speakFor:
+		return fail(CheckLevel, name, "see whether the tap is at this telephone's handset or line, raise the capture level of the card (alsamixer), and speak longer",
+			"%v of a voice was heard, and %v is wanted; %.0f dBFS without one", f.spoken.Round(100*time.Millisecond), speakFor, f.floor)
 	case f.cut > mostCut:
 		return fail(CheckLevel, name, "lower the capture level of the card (alsamixer)", "clipping: %.0f %% of the voice is cut off", 100*f.cut)
 	case f.speech < quietestSpeech:
@@ -166,8 +174,10 @@ func (f *findings) hook() Result {
 		return skip(CheckHook, name, "%s", f.unheard())
 	case !f.askedToLift:
 		return skip(CheckHook, name, "nobody was asked to lift the handset: it was stopped before")
-	case !f.lifted && f.offHook:
-		return fail(CheckHook, name, "turn the contact's sense around in the settings (!), or see whether it is stuck", "the contact was closed before the handset was lifted")
+	case f.reversed:
+		return fail(CheckHook, name, "turn the contact's sense around in the settings (! before the pin)", "the contact goes the wrong way: it says on-hook when the handset is lifted")
+	case !f.lifted && f.early:
+		return fail(CheckHook, name, "see whether the contact is stuck, or shorted to ground", "stuck off-hook: the contact was closed before the handset was lifted")
 	case !f.lifted:
 		return fail(CheckHook, name, "see whether the contact's wires are on the pin that the settings name, and on ground", "the contact did not follow when the handset was lifted")
 	case !f.askedToPutBack:

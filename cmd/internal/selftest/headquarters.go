@@ -147,7 +147,7 @@ func headquartersAdvice(err error) string {
 		name    x509.HostnameError
 		unknown x509.UnknownAuthorityError
 		invalid x509.CertificateInvalidError
-		alert   tls.AlertError
+		op      *net.OpError
 		refused *uplink.RefusedError
 		busy    *uplink.BusyError
 	)
@@ -158,7 +158,7 @@ func headquartersAdvice(err error) string {
 		return "a certificate is not valid at this time: set this clock right (`timedatectl`), or renew headquarters' certificate"
 	case errors.As(err, &unknown), errors.As(err, &invalid):
 		return "whoever answers there is not our headquarters: correct the address, or copy the identity folder again"
-	case errors.As(err, &alert), errors.As(err, &refused), strings.Contains(err.Error(), "headquarters answered 40"):
+	case errors.As(err, &op) && op.Op == "remote error", errors.As(err, &refused), strings.Contains(err.Error(), "headquarters answered 40"):
 		return "headquarters does not accept this recorder: make its identity there (`linekeeper-hq recorder add`), and copy it to the identity folder"
 	case errors.As(err, &busy):
 		return "headquarters is in trouble itself: look at its log"

@@ -14,27 +14,28 @@ import (
 type speakStep struct {
 	found  *findings
 	format pcm.Format
+	forms  []tone.Form
 	meter  *meter
 	voice  *voices
 	tones  *tone.Detector
 	spoken int64 // frames
+	warned bool
 }
 
 func newSpeakStep(l Line, tones tone.Table, f *findings) *speakStep {
-	s := &speakStep{found: f, format: l.Format}
-	forms := tones[l.Country]
-	if len(forms) == 0 {
+	s := &speakStep{found: f, format: l.Format, forms: tones[l.Country]}
+	if len(s.forms) == 0 {
 		for _, country := range tones.Countries() {
-			forms = append(forms, tones[country]...)
+			s.forms = append(s.forms, tones[country]...)
 		}
 	}
-	s.tones = tone.NewDetector(forms, l.Format)
 	s.begin()
 	return s
 }
 
+// begin begins the count, with an ear for tones that will tell one that goes on again.
 func (s *speakStep) begin() {
-	s.meter, s.voice, s.spoken = newMeter(s.format), newVoices(s.format), 0
+	s.meter, s.voice, s.tones, s.spoken = newMeter(s.format), newVoices(s.format), tone.NewDetector(s.forms, s.format), 0
 }
 
 func (s *speakStep) ask() string {
@@ -50,9 +51,12 @@ func (s *speakStep) feed(p pcm.Period) (progress string) {
 	f.askedToSpeak = true
 	s.meter.feed(p)
 	s.spoken += s.voice.feed(p)
-	if exchangeHeard(s.tones.Feed(p)) && s.spoken > 0 {
+	if exchangeHeard(s.tones.Feed(p)) {
 		s.begin()
-		progress = "a tone of the exchange is heard: put the handset back, lift it, press one key, and speak"
+		if !s.warned {
+			s.warned = true
+			progress = "a tone of the exchange is heard: put the handset back, lift it, press one key, and speak"
+		}
 	}
 	f.spoken = s.format.Duration(s.spoken)
 	f.speech, f.cut = s.meter.speech(f.floor)

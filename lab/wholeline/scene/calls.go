@@ -81,11 +81,11 @@ func (d *director) ring(missed bool) {
 func (d *director) outgoing() {
 	d.hook(true)
 	d.pass(frames(uniform(d.r, 0.05, 0.4)))
-	dialled := digits(d.r, between(d.r, 3, 13))
+	d.call.Dialled = digits(d.r, between(d.r, 3, 13))
 	tones := frames(uniform(d.r, 0.8, 4))
 	d.canvas.add(far, d.now, d.exchange.send(d.country.dial, tones+frames(uniform(d.r, 0, 0.06))), amplitude(d.params.tone))
 	d.pass(tones)
-	d.keys(dialled)
+	d.keys(d.call.Dialled)
 	d.wait(0.6, 5)
 	switch what := d.r.Float64(); {
 	case what < 0.08:
@@ -146,7 +146,7 @@ func (d *director) hold() {
 	d.wait(0.3, 2)
 	if chance(d.r, 0.7) {
 		d.trait("music on hold")
-		music := d.voices.Music(d.r, frames(uniform(d.r, 8, 60)))
+		music := overLine(d.voices.Music(d.r, frames(uniform(d.r, 8, 60))))
 		level := d.params.far + uniform(d.r, -6, 2)
 		d.put(far, music, 20*math.Log10(max(1e-9, gainTo(music, level))))
 	} else {

@@ -121,3 +121,22 @@ func (m *mains) next() float64 {
 	}
 	return v
 }
+
+// overLine is what a telephone's microphone and an exchange let through of a voice or of music: less by 30 dB at 50 Hz, as
+// ITU-T G.712 has it, and hardly less at 300 Hz. Three poles.
+func overLine(sound []float32) []float32 {
+	const edge = 170.0
+	k := math.Tan(math.Pi * edge / Rate)
+	first, second := 1/(1+k), 1/(1+k+k*k)
+	out := make([]float32, len(sound))
+	var x1, y1, u1, u2, v1, v2 float64
+	for i, s := range sound {
+		x := float64(s)
+		y := first*(x-x1) + first*(1-k)*y1
+		x1, y1 = x, y
+		v := second*(y-2*u1+u2) - second*(2*(k*k-1)*v1+(1-k+k*k)*v2)
+		u2, u1, v2, v1 = u1, y, v1, v
+		out[i] = float32(v)
+	}
+	return out
+}

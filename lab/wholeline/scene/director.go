@@ -161,7 +161,11 @@ func (d *director) gap(next Kind) Kind {
 	if d.tap == HandsetTap && !d.contact {
 		next = Outgoing
 	}
-	d.wait(1.2, 7)
+	if last := d.calls[len(d.calls)-1]; last.Kind == Missed {
+		d.wait(10, 16) // sooner, it would just go on ringing
+	} else {
+		d.wait(1.2, 7)
+	}
 	d.calls[len(d.calls)-1].Traits = append(d.calls[len(d.calls)-1].Traits, "back to back")
 	return next
 }
@@ -280,7 +284,7 @@ func (d *director) speak(side int) {
 	if side == far {
 		speaker, level = d.far, d.params.far
 	}
-	sentence := speaker()
+	sentence := overLine(speaker())
 	if d.call.FirstWord < 0 {
 		d.call.FirstWord = int64(d.now)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -70,7 +71,7 @@ func readFolder(folder string) (sounds [][]int16, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if samples := phone.Resample(clip.Samples, clip.Rate, Rate); len(samples) > Rate/2 {
+		if samples := toRate(clip); len(samples) > Rate/2 {
 			sounds = append(sounds, samples)
 		}
 	}
@@ -116,11 +117,41 @@ func (m *Machine) espeak(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			person = append(person, phone.Resample(clip.Samples, clip.Rate, Rate))
+			person = append(person, toRate(clip))
 		}
 		m.people = append(m.people, person)
 	}
 	return nil
+}
+
+// toRate brings a clip to Rate, and where it is of a higher one, to what a line passes: below 3400 Hz.
+func toRate(c phone.Clip) []int16 {
+	if c.Rate == Rate {
+		return c.Samples
+	}
+	const half, edge = 20, 3400.0
+	var filter [2*half + 1]float64
+	for i := range filter {
+		t := float64(i - half)
+		filter[i] = 2 * edge / float64(c.Rate) * (0.5 + 0.5*math.Cos(math.Pi*t/(half+1)))
+		if x := 2 * math.Pi * edge / float64(c.Rate) * t; x != 0 {
+			filter[i] *= math.Sin(x) / x
+		}
+	}
+	passed := make([]int16, max(0, len(c.Samples)-2*half))
+	for i := range passed {
+		sum := 0.0
+		for k, f := range filter {
+			sum += f * float64(c.Samples[i+k])
+		}
+		passed[i] = int16(max(-32768, min(32767, sum)))
+	}
+	sound := replay(passed, float64(c.Rate)/Rate)
+	out := make([]int16, len(sound))
+	for i, v := range sound {
+		out[i] = int16(32767 * max(-1, min(1, v)))
+	}
+	return out
 }
 
 // Speaker chooses a person, and makes another of them by pitch and speed. Recorded people are chosen for three of four.

@@ -55,7 +55,8 @@ type Call struct {
 	Rings   int      // that the tap heard, the one included in which the call was answered
 	Number  string   // of who calls, as the tap hears it
 	Waiting []string // numbers of others that called meanwhile
-	Digits  string   // keyed at this end, from off-hook on
+	Dialled string   // the number that was dialled
+	Digits  string   // all that was keyed at this end, from off-hook on
 	Tone    bool     // busy, reorder or dial tone was heard for 4 s or longer after the other end hung up
 
 	Traits []string // what else is special, for tables
