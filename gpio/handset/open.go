@@ -56,7 +56,7 @@ func (d *device) narrow() error {
 	if _, err := d.control(setClock, unsafe.Pointer(&clock)); err != nil {
 		return fmt.Errorf("set the clock of its events: %w", err)
 	}
-	var kinds [4]byte // of all 32
+	var kinds [8]byte // of all 32, to the length of a word, or the kernel refuses it
 	kinds[eventKey/8] |= 1 << (eventKey % 8)
 	var codes [keyCount / 8]byte
 	for _, key := range hookKeys() {
