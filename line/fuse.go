@@ -121,7 +121,7 @@ func (l *Line) toned(m call.Mark) {
 	case kind == tone.RingBack:
 		l.dialled(m.Position)
 	case kind == tone.Dial && (first || recall):
-		c.dialTone = true
+		c.dialTone = c.dialTone || first
 	default:
 		l.dialled(m.Position)
 		l.after = aftermath{on: true, since: m.Position, last: l.position}
@@ -206,9 +206,16 @@ func (l *Line) heard(s *side, span voice.Span) {
 	if l.hook.is && !l.hook.off {
 		return // the hook decides alone
 	}
-	if l.after.on && s.levels.even(span, int64(l.piece)) {
+	if span.Begin > s.run.End {
+		s.run.Begin = span.Begin
+	}
+	s.run.End = span.End
+	if l.after.on && s.levels.even(s.run, int64(l.piece)) {
 		l.after.last = span.End
 		return
+	}
+	if l.after.on { // of a voice that was taken for the tone at first
+		span.Begin, s.run.Begin = s.run.Begin, span.End
 	}
 	s.spans = append(s.spans, span)
 	l.beginByVoice(s)

@@ -18,6 +18,7 @@ type side struct {
 	fresh  []voice.Span // not yet looked at
 	bursts []ring.Burst // the same
 	spans  []voice.Span // heard lately, while there is no call
+	run    voice.Span   // of spans that adjoin: a voice's level changes, and so it is told in parts
 	levels levels
 }
 
@@ -63,7 +64,7 @@ type pieceLevel struct {
 
 const (
 	levelsKept = int(6 * time.Second / voice.FrameLength) // a span is told when its level changes, or is steady for 3 s
-	evenWithin = 2.0                                      // dB around the median
+	evenWithin = 1.0                                      // dB around the median
 	evenShare  = 0.8                                      // of the pieces
 	evenLeast  = 3                                        // pieces; fewer say nothing
 )
