@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/linekeeper/linekeeper/capture"
 	"github.com/linekeeper/linekeeper/cmd/internal/command"
 	"github.com/linekeeper/linekeeper/cmd/internal/selftest"
+	"github.com/linekeeper/linekeeper/gpio"
 	"github.com/linekeeper/linekeeper/pcm"
 )
 
@@ -99,6 +101,7 @@ type selftester struct {
 	plan   selftest.Plan
 	person *selftest.Person // nil: nobody is there
 	status *statusReport    // of the recorder that runs; nil: none does
+	hooks  map[string]*hook // of the lines that have one, by name
 }
 
 // run makes all checks.
@@ -135,6 +138,7 @@ func (t *selftester) lines(ctx context.Context) ([]selftest.Result, error) {
 		return []selftest.Result{{Check: selftest.CheckLevel, Verdict: selftest.Fail, Says: "the settings have no line",
 			Do: "add a [[line]] with a name and a device; `linekeeper inputs` lists the devices"}}, nil
 	}
+	t.hooks = openHooks(t.cfg.Lines, slog.New(slog.DiscardHandler))
 	listening := selftest.Listening{Person: t.person}
 	for i := range t.cfg.Lines {
 		walk, err := selftest.NewWalk(t.line(i), t.plan)
@@ -156,12 +160,27 @@ func (t *selftester) lines(ctx context.Context) ([]selftest.Result, error) {
 // line is the i-th line of the settings.
 func (t *selftester) line(i int) selftest.Line {
 	l := t.cfg.Lines[i]
-	return selftest.Line{Name: l.Name, Sides: l.Sides, Format: pcm.Format{Rate: t.cfg.Capture.LineRate, Channels: len(t.cfg.channels(i))}}
+	line := selftest.Line{Name: l.Name, Sides: l.Sides, Format: pcm.Format{Rate: t.cfg.Capture.LineRate, Channels: len(t.cfg.channels(i))}}
+	if h := t.hooks[l.Name]; h != nil {
+		line.Hook, line.Reads = h, h.Known
+		return line
+	}
+	switch place, err := l.hookPlace(); {
+	case l.Hook == "":
+	case err != nil:
+		line.HookErr = err
+	case l.Hook == hookAuto:
+		line.NoHook = "the line's sound card has none: calls are known by what is heard"
+	default:
+		_, line.HookErr = gpio.OpenContact(place.pin, slog.New(slog.DiscardHandler))
+	}
+	return line
 }
 
 // hear opens the cards of the lines and has listen take what they give, until it returns.
 func (t *selftester) hear(ctx context.Context, listen func(context.Context, <-chan selftest.Heard)) error {
 	ctx, cancel := context.WithCancel(ctx)
+	defer watchHooks(ctx, slices.Collect(maps.Values(t.hooks)))()
 	heard := make(chan selftest.Heard)
 	var cards sync.WaitGroup
 	var mu sync.Mutex

@@ -21,6 +21,7 @@ type findings struct {
 	alarm       capture.Alarm
 	floor       float64 // dBFS
 
+	hookAway                     bool // it cannot be read now
 	askedToLift, lifted, offHook bool
 	early, reversed              bool // the contact closed before the handset was lifted; opened when it was
 	askedToPutBack, putBack      bool
@@ -165,11 +166,15 @@ func (f *findings) hook() Result {
 	name := f.line.Name
 	switch {
 	case f.line.HookErr != nil:
-		return fail(CheckHook, name, "correct the settings, or the wiring", "the contact cannot be read: %v", f.line.HookErr)
+		return fail(CheckHook, name, "correct the settings, or the wiring", "it cannot be read: %v", f.line.HookErr)
+	case f.line.Hook == nil && f.line.NoHook != "":
+		return skip(CheckHook, name, "%s", f.line.NoHook)
 	case f.line.Hook == nil:
-		return skip(CheckHook, name, "the settings name no hook contact: calls are known by what is heard")
+		return skip(CheckHook, name, "the settings name none: calls are known by what is heard")
+	case f.hookAway:
+		return fail(CheckHook, name, "plug the handset in where the settings say that it is, and see whether it has a hook, and whether /dev/hidraw* and /dev/input may be read", "the handset is not there, or its hook cannot be read")
 	case !f.plan.Attended:
-		return skip(CheckHook, name, "the contact can be read; whether it follows the handset needs somebody who lifts it")
+		return skip(CheckHook, name, "it can be read; whether it follows the handset needs somebody who lifts it")
 	case f.unheard() != "":
 		return skip(CheckHook, name, "%s", f.unheard())
 	case !f.askedToLift:
@@ -177,13 +182,13 @@ func (f *findings) hook() Result {
 	case f.reversed:
 		return fail(CheckHook, name, "turn the contact's sense around in the settings (! before the pin)", "the contact goes the wrong way: it says on-hook when the handset is lifted")
 	case !f.lifted && f.early:
-		return fail(CheckHook, name, "see whether the contact is stuck, or shorted to ground", "stuck off-hook: the contact was closed before the handset was lifted")
+		return fail(CheckHook, name, "see whether the contact is stuck, or shorted to ground", "stuck off-hook: it was so before the handset was lifted")
 	case !f.lifted:
-		return fail(CheckHook, name, "see whether the contact's wires are on the pin that the settings name, and on ground", "the contact did not follow when the handset was lifted")
+		return fail(CheckHook, name, "see whether the contact's wires are on the pin that the settings name, and on ground; of a handset, whether it is the one in that port", "it did not follow when the handset was lifted")
 	case !f.askedToPutBack:
 		return skip(CheckHook, name, "it was lifted; nobody was asked to put it back: it was stopped before")
 	case !f.putBack || f.offHook:
-		return fail(CheckHook, name, "see whether the contact opens when the handset is on its hook: a call would never end", "stuck off-hook: the contact did not follow when the handset was put back")
+		return fail(CheckHook, name, "see whether the contact opens when the handset is on its hook: a call would never end", "stuck off-hook: it did not follow when the handset was put back")
 	}
 	return pass(CheckHook, name, "lifted and put back")
 }

@@ -36,8 +36,10 @@ type Line struct {
 	Format  pcm.Format
 	Sides   []string      // what two channels are
 	Country string        // whose tones are expected; empty: the settings name none
-	Hook    line.Detector // nil: the settings name no contact, or it cannot be had
-	HookErr error         // why it cannot be had
+	Hook    line.Detector // nil: there is none
+	NoHook  string        // why that is as it should be; empty: the settings name none
+	HookErr error         // why it is not
+	Reads   func() bool   // says whether the hook can be read now; nil: always
 }
 
 // Plan is what of a line is tried.
@@ -105,6 +107,7 @@ func (w *Walk) Feed(p pcm.Period) (say []string) {
 		w.found.lost += w.line.Format.Duration(p.LostFrames)
 	}
 	if w.line.Hook != nil {
+		w.found.hookAway = w.line.Reads != nil && !w.line.Reads()
 		for _, m := range w.line.Hook.Feed(p) {
 			w.found.hooked(m.Value == line.OffHook)
 			now.hook(m.Value == line.OffHook)

@@ -206,16 +206,18 @@ func TestAttended(t *testing.T) {
 		{"no country in the settings", func(_ *office, l *Line) { l.Country = "" }, verdicts{CheckTone: "SKIP the settings name no country; the dial tone fits that of "}},
 		{"a country without a dial tone", func(_ *office, l *Line) { l.Country = "cm" }, verdicts{CheckTone: "SKIP no dial tone of cm is known here; the one heard fits that of "}},
 		{"no dial tone", func(o *office, _ *Line) { o.acts[toLift] = act{nil, line.OffHook} }, verdicts{CheckTone: "FAIL no dial tone", CheckHook: "PASS"}},
-		{"no hook in the settings", func(_ *office, l *Line) { l.Hook = nil }, verdicts{CheckHook: "SKIP the settings name no hook contact", CheckDigits: "PASS", CheckTone: "PASS"}},
-		{"a hook that cannot be had", func(_ *office, l *Line) { l.Hook, l.HookErr = nil, errNoPin }, verdicts{CheckHook: "FAIL the contact cannot be read: no pin"}},
-		{"a hook that does not follow", func(o *office, _ *Line) { o.acts[toLift] = act{dial(350, 440), ""} }, verdicts{CheckHook: "FAIL the contact did not follow", CheckTone: "PASS"}},
+		{"no hook in the settings", func(_ *office, l *Line) { l.Hook = nil }, verdicts{CheckHook: "SKIP the settings name none", CheckDigits: "PASS", CheckTone: "PASS"}},
+		{"a hook that cannot be had", func(_ *office, l *Line) { l.Hook, l.HookErr = nil, errNoPin }, verdicts{CheckHook: "FAIL it cannot be read: no pin"}},
+		{"a card without a hook", func(_ *office, l *Line) { l.Hook, l.NoHook = nil, "none there" }, verdicts{CheckHook: "SKIP none there"}},
+		{"a handset that is away", func(_ *office, l *Line) { l.Reads = func() bool { return false } }, verdicts{CheckHook: "FAIL the handset is not there"}},
+		{"a hook that does not follow", func(o *office, _ *Line) { o.acts[toLift] = act{dial(350, 440), ""} }, verdicts{CheckHook: "FAIL it did not follow", CheckTone: "PASS"}},
 		{"a hook that stays lifted", func(o *office, _ *Line) { o.acts[toHang] = act{} }, verdicts{CheckHook: "FAIL stuck off-hook"}},
 		{"a hook the wrong way round", func(o *office, _ *Line) {
 			o.acts["be quiet"], o.acts[toLift] = act{nil, line.OffHook}, act{dial(350, 440), line.OnHook}
 		}, verdicts{CheckHook: "FAIL the contact goes the wrong way"}},
 		{"a hook that is stuck", func(o *office, _ *Line) {
 			o.acts["be quiet"], o.acts[toLift] = act{nil, line.OffHook}, act{dial(350, 440), ""}
-		}, verdicts{CheckHook: "FAIL stuck off-hook: the contact was closed before"}},
+		}, verdicts{CheckHook: "FAIL stuck off-hook: it was so before"}},
 		{"worn keys", func(o *office, _ *Line) { o.acts[toPress] = act{keys("124567890*"), ""} }, verdicts{CheckDigits: "FAIL heard: 1 2 4 5 6 7 8 9 0 *; not heard: 3 #"}},
 		{"no keys", func(o *office, _ *Line) { delete(o.acts, toPress) }, verdicts{CheckDigits: "FAIL none of the keys"}},
 		{"no voice", func(o *office, _ *Line) { delete(o.acts, toSpeak) }, verdicts{CheckLevel: "FAIL 0s of a voice was heard"}},
