@@ -227,6 +227,7 @@ type card struct {
 // health is what is wrong with what is heard on a line, whatever is said on it.
 type health struct {
 	judge *capture.Health
+	hook  func() string // what is wrong with it; empty: nothing
 
 	mu     sync.Mutex
 	alarms []string
@@ -249,7 +250,11 @@ func (h *health) hear(p pcm.Period) {
 func (h *health) wrong() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.alarms)
+	alarms := slices.Clone(h.alarms)
+	if wrong := h.hook(); wrong != "" {
+		alarms = append(alarms, wrong)
+	}
+	return alarms
 }
 
 // cards groups the lines of the settings by the card that hears them.
@@ -282,7 +287,7 @@ func (d *device) makeCards(log *slog.Logger) []card {
 			if h := d.hooks[l.Name]; h != nil {
 				c.hooks = append(c.hooks, h)
 			}
-			c.health = append(c.health, &health{judge: capture.NewHealth(pcm.Format{Rate: d.cfg.Capture.LineRate, Channels: len(l.Channels)})})
+			c.health = append(c.health, &health{judge: capture.NewHealth(pcm.Format{Rate: d.cfg.Capture.LineRate, Channels: len(l.Channels)}), hook: d.hookAlarm(l.Name)})
 		}
 		cards = append(cards, c)
 	}

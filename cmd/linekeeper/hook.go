@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -135,6 +136,20 @@ const mostEdges = 32
 
 // Known says whether the hook can tell now whether the handset is lifted: a handset that is away cannot.
 func (h *hook) Known() bool { return h.present == nil || h.present() }
+
+// hookAlarm says what is wrong with the hook of a line, if anything is.
+func (d *device) hookAlarm(line string) func() string {
+	i := slices.IndexFunc(d.cfg.Lines, func(l lineConfig) bool { return l.Name == line })
+	return func() string {
+		switch h, is := d.hooks[line], d.cfg.Lines[i].Hook; {
+		case h == nil && is != "" && is != hookAuto:
+			return fmt.Sprintf("its hook, %s, cannot be had: see the log, and correct the settings", is)
+		case h != nil && !h.Known():
+			return fmt.Sprintf("its hook, %s, is away: plug the handset in, or correct the settings", is)
+		}
+		return ""
+	}
+}
 
 // watchHooks runs hooks until the function that it gives is called.
 func watchHooks(ctx context.Context, hooks []*hook) (stop func()) {

@@ -122,3 +122,19 @@ func TestHookThatNeverRests(t *testing.T) {
 		}
 	}
 }
+
+// TestHookThatIsNotThereIsAnAlarm: its line may miss calls.
+func TestHookThatIsNotThereIsAnAlarm(t *testing.T) {
+	there := false
+	d := device{hooks: map[string]*hook{"contact": {}, "handset": {present: func() bool { return there }}}}
+	d.cfg.Lines = []lineConfig{{Name: "none"}, {Name: "no pin", Hook: "GPIO99"}, {Name: "not needed", Hook: hookAuto}, {Name: "contact", Hook: "GPIO5"}, {Name: "handset", Hook: "usb1_2"}}
+	for line, want := range map[string]string{"none": "", "no pin": "GPIO99, cannot be had", "not needed": "", "contact": "", "handset": "usb1_2, is away"} {
+		if got := d.hookAlarm(line)(); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
+	}
+	there = true
+	if got := d.hookAlarm("handset")(); got != "" {
+		t.Errorf("a handset that is there: %q", got)
+	}
+}
