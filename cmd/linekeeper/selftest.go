@@ -120,7 +120,10 @@ func (t *selftester) run(ctx context.Context) ([]selftest.Result, error) {
 	}
 	results = append(results, t.light(ctx), t.clock())
 	results = append(results, t.headquarters(ctx)...)
-	return append(results, t.card(), t.seal()), ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("stopped before the end: %w", err)
+	}
+	return append(results, t.card(), t.seal()), nil
 }
 
 // lines tries each line: by what the running recorder says, or by listening.

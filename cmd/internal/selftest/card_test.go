@@ -86,7 +86,7 @@ func TestCard(t *testing.T) {
 			if got := string(r.Verdict) + " " + r.Says; !strings.HasPrefix(got, c.want) || !strings.Contains(r.Do, c.do) || (r.Do == "") != (r.Verdict == Pass) {
 				t.Errorf("%s -> %s\nwant %s -> %s", got, r.Do, c.want, c.do)
 			}
-			if d.create == nil && !(d.removed && d.closed) {
+			if d.create == nil && (!d.removed || !d.closed) {
 				t.Error("it leaves its file there")
 			}
 		})

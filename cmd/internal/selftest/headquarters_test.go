@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/linekeeper/linekeeper/line"
 	"github.com/linekeeper/linekeeper/uplink"
 	"github.com/linekeeper/linekeeper/wire"
 )
@@ -123,13 +124,15 @@ func TestHandshake(t *testing.T) {
 }
 
 func TestRunning(t *testing.T) {
-	for _, c := range []struct{ alarm, level, hum string }{
-		{"", "PASS -40 dBFS", "PASS"},
-		{"hum of 50 Hz", "PASS", "FAIL hum 50 Hz"},
-		{"digital silence; stuck off-hook", "FAIL stuck off-hook", "PASS"},
+	for _, c := range []struct{ alarm, level, hum, hook string }{
+		{"", "PASS -40 dBFS", "PASS", "SKIP"},
+		{"hum of 50 Hz", "PASS", "FAIL hum 50 Hz", "SKIP"},
+		{"digital silence; no frames", "FAIL no frames", "PASS", "SKIP"},
+		{"hum of 60 Hz; " + line.AlarmTone, "PASS", "FAIL hum 60 Hz", "FAIL stuck off-hook"},
+		{line.AlarmOffHook, "PASS", "PASS", "FAIL stuck off-hook"},
 	} {
 		results := Running("desk", c.alarm, -40)
-		for i, want := range []string{c.level, c.hum, "SKIP", "SKIP", "SKIP", "SKIP"} {
+		for i, want := range []string{c.level, c.hum, c.hook, "SKIP", "SKIP", "SKIP"} {
 			if got := string(results[i].Verdict) + " " + results[i].Says; !strings.HasPrefix(got, want) {
 				t.Errorf("%q: %s, want %s", c.alarm, got, want)
 			}

@@ -70,8 +70,9 @@ func (s *quietStep) feed(p pcm.Period) string {
 			f.alarm = a
 		}
 	}
-	constant := false // a channel may be: that takes longer to be certain
-	f.floor, constant = s.meter.floor()
+	floor, constant := s.meter.floor()
+	f.floor = floor
+	// A channel that may be dead takes longer to be certain.
 	s.over = f.heard >= quietFor && !constant || f.alarm.Fault == capture.FaultSilence || f.lost >= awayFor
 	return ""
 }
