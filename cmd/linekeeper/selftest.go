@@ -16,6 +16,7 @@ import (
 	"github.com/linekeeper/linekeeper/cmd/internal/command"
 	"github.com/linekeeper/linekeeper/cmd/internal/selftest"
 	"github.com/linekeeper/linekeeper/gpio"
+	"github.com/linekeeper/linekeeper/line/tone"
 	"github.com/linekeeper/linekeeper/pcm"
 )
 
@@ -141,19 +142,19 @@ func (t *selftester) lines(ctx context.Context) ([]selftest.Result, error) {
 		return []selftest.Result{{Check: selftest.CheckLevel, Verdict: selftest.Fail, Says: "the settings have no line",
 			Do: "add a [[line]] with a name and a device; `linekeeper inputs` lists the devices"}}, nil
 	}
+	tones, err := tone.BuiltIn()
+	if err != nil {
+		return nil, err
+	}
 	t.hooks = openHooks(t.cfg.Lines, slog.New(slog.DiscardHandler))
 	listening := selftest.Listening{Person: t.person}
 	for i := range t.cfg.Lines {
-		walk, err := selftest.NewWalk(t.line(i), t.plan)
-		if err != nil {
-			return nil, err
-		}
-		listening.Walks = append(listening.Walks, walk)
+		listening.Walks = append(listening.Walks, selftest.NewWalk(t.line(i), t.plan, tones))
 	}
 	if t.person != nil {
 		t.person.Tell("Enter leaves a step out.")
 	}
-	err := t.hear(ctx, func(ctx context.Context, heard <-chan selftest.Heard) { listening.Run(ctx, heard) })
+	err = t.hear(ctx, func(ctx context.Context, heard <-chan selftest.Heard) { listening.Run(ctx, heard) })
 	for _, walk := range listening.Walks {
 		results = append(results, walk.Results()...)
 	}

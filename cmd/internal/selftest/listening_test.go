@@ -16,10 +16,7 @@ func twoLines(t *testing.T) []*Walk {
 	t.Helper()
 	var walks []*Walk
 	for _, name := range []string{"desk", "back"} {
-		w, err := NewWalk(Line{Name: name, Format: format}, Plan{Attended: true})
-		if err != nil {
-			t.Fatal(err)
-		}
+		w := NewWalk(Line{Name: name, Format: format}, Plan{Attended: true}, builtIn(t))
 		walks = append(walks, w)
 	}
 	return walks

@@ -20,6 +20,8 @@ func Running(name, alarm string, level float64) []Result {
 			hum = fail(CheckHum, name, humAdvice, "hum %s", hz)
 		case one == line.AlarmOffHook || one == line.AlarmTone:
 			hook = fail(CheckHook, name, "put the handset on its hook; if it is there, the contact is stuck", "stuck off-hook: %s", one)
+		case strings.HasPrefix(one, "its hook, "):
+			hook = fail(CheckHook, name, "see whether it is where the settings say, and `linekeeper status`", "%s", one)
 		case one != "":
 			loud = fail(CheckLevel, name, "`linekeeper status` says more; stop the recorder and run this again to find out why", "%s", one)
 		}

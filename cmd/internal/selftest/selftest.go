@@ -1,7 +1,7 @@
 // Package selftest finds out whether a recorder that has just been installed will hear, know, keep and deliver calls, and
 // says in words what is wrong and what to do.
 //
-//	walk, err := selftest.NewWalk(selftest.Line{Name: "front desk", Format: format, Country: "ke"}, selftest.Plan{Attended: true})
+//	walk := selftest.NewWalk(selftest.Line{Name: "front desk", Format: format, Country: "ke"}, selftest.Plan{Attended: true}, tones)
 //	for p := range periods {
 //		for _, words := range walk.Feed(p) {
 //			fmt.Println(words)
@@ -68,12 +68,8 @@ type step interface {
 	done() bool
 }
 
-// NewWalk makes the walk through a line. The error is that of the tones that the program brings with it.
-func NewWalk(l Line, plan Plan) (*Walk, error) {
-	tones, err := tone.BuiltIn()
-	if err != nil {
-		return nil, err
-	}
+// NewWalk makes the walk through a line. The tones are those of all countries that are known.
+func NewWalk(l Line, plan Plan, tones tone.Table) *Walk {
 	w := &Walk{line: l, plan: plan}
 	w.found = findings{line: l, plan: plan, keys: map[byte]bool{}}
 	w.steps = []step{newQuietStep(l, &w.found)}
@@ -86,7 +82,7 @@ func NewWalk(l Line, plan Plan) (*Walk, error) {
 			w.steps = append(w.steps, newCallStep(l, &w.found))
 		}
 	}
-	return w, nil
+	return w
 }
 
 // Feed takes the line's next period and returns what to tell the installer, line by line.

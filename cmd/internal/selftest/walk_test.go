@@ -10,6 +10,7 @@ import (
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/lab/signal"
 	"github.com/linekeeper/linekeeper/line"
+	"github.com/linekeeper/linekeeper/line/tone"
 	"github.com/linekeeper/linekeeper/pcm"
 )
 
@@ -140,6 +141,16 @@ func (o *office) play(t *testing.T, w *Walk) map[Check]Result {
 	return found
 }
 
+// builtIn is the tones of all countries.
+func builtIn(t *testing.T) tone.Table {
+	t.Helper()
+	tones, err := tone.BuiltIn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tones
+}
+
 // Words by which the acts are told.
 const (
 	toLift  = "lift the handset, and wait"
@@ -241,10 +252,7 @@ func TestAttended(t *testing.T) {
 			o := good()
 			l := Line{Name: "desk", Format: format, Country: "gb", Hook: o.hook}
 			c.change(o, &l)
-			w, err := NewWalk(l, Plan{Attended: true, Call: true})
-			if err != nil {
-				t.Fatal(err)
-			}
+			w := NewWalk(l, Plan{Attended: true, Call: true}, builtIn(t))
 			found := o.play(t, w)
 			for check, want := range c.want {
 				if got := string(found[check].Verdict) + " " + found[check].Says; !strings.HasPrefix(got, want) {
@@ -300,10 +308,7 @@ func TestUnattended(t *testing.T) {
 		}, "PASS", "PASS none", 12 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w, err := NewWalk(Line{Name: "desk", Format: format, Hook: &contact{}}, Plan{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			w := NewWalk(Line{Name: "desk", Format: format, Hook: &contact{}}, Plan{}, builtIn(t))
 			if c.base == nil {
 				w.Away("unplugged")
 			}
@@ -332,10 +337,7 @@ func TestACardThatGoesAway(t *testing.T) {
 	}{{rate / 2, "PASS"}, {3 * rate, "FAIL the card gave nothing for 3s of "}, {30 * rate, "FAIL no frames"}} {
 		o := good()
 		o.lost = map[int]int64{100: c.lost} // in the lift step: the period at 20 s
-		w, err := NewWalk(Line{Name: "desk", Format: format, Country: "gb"}, Plan{Attended: true})
-		if err != nil {
-			t.Fatal(err)
-		}
+		w := NewWalk(Line{Name: "desk", Format: format, Country: "gb"}, Plan{Attended: true}, builtIn(t))
 		got := o.play(t, w)[CheckLevel]
 		if text := string(got.Verdict) + " " + got.Says; !strings.HasPrefix(text, c.want) {
 			t.Errorf("%d frames lost: %s, want %s", c.lost, text, c.want)
@@ -346,10 +348,7 @@ func TestACardThatGoesAway(t *testing.T) {
 // TestOneSideIsDead: of a line whose sides are apart each is listened to.
 func TestOneSideIsDead(t *testing.T) {
 	stereo := pcm.Format{Rate: rate, Channels: 2}
-	w, err := NewWalk(Line{Name: "desk", Format: stereo, Sides: []string{"agent", "caller"}}, Plan{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := NewWalk(Line{Name: "desk", Format: stereo, Sides: []string{"agent", "caller"}}, Plan{}, builtIn(t))
 	for at := 0; !w.Done(); at += 1600 {
 		p := pcm.Period{Format: stereo, Position: int64(at)}
 		for _, v := range signal.Samples(hiss(-60)(at, 1600)) {
