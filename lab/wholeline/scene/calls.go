@@ -30,7 +30,8 @@ func (d *director) incoming() {
 // ring is the ringing, with caller ID before it or between the first two, until the handset is lifted or nobody did.
 func (d *director) ring(missed bool) {
 	id := d.country.callerID
-	sends, number := chance(d.r, 0.75), ""
+	sends := chance(d.r, 0.75)
+	var number string
 	var data []float32
 	if sends {
 		data, number = message(d.r, id, false)
