@@ -69,6 +69,15 @@ func clock(frame int64) string {
 // trait is how many calls there were of a kind, and how many of them were found whole.
 type trait struct{ calls, whole int }
 
+func (t *trait) add(o trait) { t.calls, t.whole = t.calls+o.calls, t.whole+o.whole }
+
+// count counts a call.
+func (t *trait) count(whole bool) {
+	if t.calls++; whole {
+		t.whole++
+	}
+}
+
 // score is what is counted.
 type score struct {
 	lines, calls, whole  int
@@ -78,6 +87,7 @@ type score struct {
 	of                   [faults]int // how many could have failed
 	falseIdle, falseRing int         // calls that never were: on the idle line, or made of ringing that was missed
 	falseShort           int         // and those that were kept out of lists, wherever
+	easy                 trait            // calls without a silence that is longer than a recorder without a contact waits
 	traits               map[string]trait
 	late                 []float64 // seconds from the last word to where the recording ends
 	failures             []failure
@@ -96,6 +106,7 @@ func (s *score) add(o *score) {
 	s.falseIdle += o.falseIdle
 	s.falseRing += o.falseRing
 	s.falseShort += o.falseShort
+	s.easy.add(o.easy)
 	for c := range o.countries {
 		s.countries[c] = true
 	}
@@ -104,8 +115,8 @@ func (s *score) add(o *score) {
 		s.of[i] += o.of[i]
 	}
 	for name, t := range o.traits {
-		sum := s.traits[name]
-		s.traits[name] = trait{sum.calls + t.calls, sum.whole + t.whole}
+		t.add(s.traits[name])
+		s.traits[name] = t
 	}
 	s.late = append(s.late, o.late...)
 	s.failures = append(s.failures, o.failures...)
@@ -191,12 +202,12 @@ func (j *judging) call(c scene.Call) {
 	if !broken {
 		j.whole++
 	}
+	if j.line.Contact || !slices.Contains(c.Traits, scene.LongSilence) {
+		j.easy.count(!broken)
+	}
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(c.Traits))) {
 		t := j.traits[name]
-		t.calls++
-		if !broken {
-			t.whole++
-		}
+		t.count(!broken)
 		j.traits[name] = t
 	}
 	if len(own) > 0 {
@@ -256,7 +267,8 @@ func (j *judging) reasons(c scene.Call, own []found) {
 		j.check(toneIgnored, last.ended != call.EndedTone, c.LastWord, c.Traits, string(call.EndedTone), string(last.ended))
 	}
 	if c.FirstWord >= 0 {
-		j.check(keptOut, last.short, c.FirstWord, c.Traits, "a call for lists", "a short one")
+		listed := slices.ContainsFunc(own, func(f found) bool { return !f.short })
+		j.check(keptOut, !listed, c.FirstWord, c.Traits, "a call for lists", "a short one")
 	}
 }
 

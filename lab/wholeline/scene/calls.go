@@ -161,7 +161,7 @@ func (d *director) hold() {
 // silence is that nobody speaks.
 func (d *director) silence() {
 	if chance(d.r, 0.35) {
-		d.trait("silence of 22 to 70 s")
+		d.trait(LongSilence)
 		d.wait(22, 70)
 		return
 	}

@@ -38,7 +38,7 @@ func seconds(times ...float64) []float64        { return times }
 
 var countries = []country{
 	{"us", both(350, 440), both(440, 480, 2, 4), both(480, 620, .5, .5), both(480, 620, .25, .25), seconds(2, 4), 20, 60, callerID{bell, false}},
-	{"ke", tone(425), tone(425, .67, 3, 1.5, 5), tone(425, .2, .6), tone(425, .2, .6), seconds(.67, 3, 1.5, 5), 25, 50, callerID{v23, false}},
+	{"ke", tone(425), tone(425, .67, 3, 1.5, 5), tone(425, .2, .6), tone(425, .2, .6), seconds(1, 4), 25, 50, callerID{v23, false}},
 	{"gb", both(350, 440), both(400, 450, .4, .2, .4, 2), tone(400, .375, .375), tone(400, .4, .35, .225, .525), seconds(.4, .2, .4, 2), 25, 50, callerID{v23, true}},
 	{"in", beaten(400, 25), beaten(400, 25, .4, .2, .4, 2), tone(400, .75, .75), tone(400, .25, .25), seconds(.4, .2, .4, 2), 25, 50, callerID{keys, true}},
 	{"ng", tone(400), tone(400, 2, 4), tone(400, .5, .5), tone(400, .25, .25), seconds(2, 4), 25, 50, callerID{v23, false}},

@@ -74,7 +74,7 @@ func newDirector(r *rand.Rand, c country, v Voices, card bool) *director {
 	}
 	p.clip = 1
 	if chance(r, 0.15) {
-		p.clip = uniform(r, 0.2, 0.9)
+		p.clip = min(1, amplitude(max(p.near, p.far)+uniform(r, 4, 12))) // a person's peaks are some 12 dB above the level
 	}
 	if chance(r, 0.4) {
 		p.disturbances = uniform(r, 0.3, 6)

@@ -42,6 +42,10 @@ const (
 	Missed   Kind = "missed" // it rang, and nobody answered
 )
 
+// LongSilence is the trait of calls in which nothing is heard for longer than a recorder waits that has nothing but its
+// ears: 20 s.
+const LongSilence = "silence of 22 to 70 s"
+
 // Call is what happened, in frames of its line; -1 stands for never.
 type Call struct {
 	Kind      Kind
@@ -148,7 +152,7 @@ func makeCard(r *rand.Rand, country country, v Voices) []Line {
 	for i, d := range directors {
 		heard[i], lines[i] = d.finish(frames)
 	}
-	level := uniform(r, -65, -40)
+	level := uniform(r, -70, -45) // cards have 60 dB and more; cables that lie beside each other have less
 	for i := range lines {
 		other := heard[1-i][0]
 		mixed := make([]float32, frames)
