@@ -130,7 +130,7 @@ func (l *Line) advance(to int64) {
 		case cause == "":
 			l.write(l.time.samples(l.at, l.at+n))
 		case n > l.maxLoss:
-			l.finish(call.EndedCardLost)
+			l.finish(call.EndedCardLost, false)
 		default:
 			l.gap(n, cause)
 		}
@@ -150,7 +150,7 @@ func (l *Line) gap(frames int64, cause string) {
 	}
 	l.time.claim(l.at)
 	if l.rec != nil && len(l.rec.gaps) >= maxGaps {
-		l.finish(call.EndedLongest)
+		l.finish(call.EndedLongest, false)
 	}
 }
 
@@ -158,7 +158,7 @@ func (l *Line) gap(frames int64, cause string) {
 func (l *Line) write(samples []int16) {
 	if err := l.rec.encoder.Write(samples, l.rec.emit); err != nil {
 		l.cfg.Log.Error("encoding failed: the call is ended", "line", l.Name, "call", l.rec.header.Call, "error", err)
-		l.finish(call.EndedStopped)
+		l.finish(call.EndedStopped, false)
 		l.wanted.on = false
 		return
 	}
@@ -167,23 +167,23 @@ func (l *Line) write(samples []int16) {
 
 // finish ends the recording where it stands. Should the detector not agree that the call is over, what follows is wanted
 // as its continuation.
-func (l *Line) finish(why call.Reason) {
+func (l *Line) finish(why call.Reason, short bool) {
 	rec := l.rec
 	err := rec.encoder.Close(rec.emit)
 	if covered := l.at - rec.start; err != nil || rec.emitted != covered {
 		l.cfg.Log.Error("a call's media is not whole", "line", l.Name, "call", rec.header.Call,
 			"frames", covered, "encoded", rec.emitted, "error", err)
 	}
-	l.end(why)
+	l.end(why, short)
 }
 
 // end puts the end of the recording into the outbox.
-func (l *Line) end(why call.Reason) {
+func (l *Line) end(why call.Reason, short bool) {
 	rec := l.rec
 	rec.until = l.at
 	l.rec, l.last = nil, rec
 	l.wanted.from, l.wanted.reason = l.at, call.BeganContinued
-	l.out.put(item{of: rec, kind: call.KindEnd, why: why})
+	l.out.put(item{of: rec, kind: call.KindEnd, why: why, short: short})
 	l.out.put(item{of: rec, kind: call.KindEntry})
 }
 
@@ -192,7 +192,7 @@ func (l *Line) abandon() {
 	if l.rec != nil {
 		_ = l.rec.encoder.Close(discard) // its rest is given up too
 		l.out.drop()
-		l.end(call.EndedRingFull)
+		l.end(call.EndedRingFull, false)
 	} else {
 		l.out.drop()
 		l.out.put(item{of: l.last, kind: call.KindEnd, why: call.EndedRingFull})

@@ -40,6 +40,9 @@ type LineConfig struct {
 	MaxWait time.Duration // for the ring: so much of a call may wait in memory
 
 	MaxPause time.Duration // a longer card-data pause is over
+
+	Hours Hours         // business hours of the line
+	Quiet time.Duration // of them: if the line gives no call for so long it is an alarm; 0: none
 }
 
 // Line records the calls of one telephone line. Heard is for one goroutine, Status for all.
@@ -53,22 +56,26 @@ type Line struct {
 	maxPause int64 // frames
 	pause    pause
 
-	stopped bool
-	time    timeline
-	at      int64         // of the present call: how far it has been encoded; of the last one: its end
-	heardAt time.Duration // when the end of the timeline was delivered
-	wanted  wanted
-	rec     *recording // nil: no call is recorded
-	last    *recording // the one before
-	clear   int64      // up to here nothing waited for the ring
-	held    []call.Mark
-	spare   Encoder // made for a call that could not begin yet
-	spareID call.ID
-	out     outbox
-	losses  losses
-	levels  *levels
-	lost    int64
-	calls   int64
+	stopped       bool
+	time          timeline
+	at            int64         // of the present call: how far it has been encoded; of the last one: its end
+	heardAt       time.Duration // when the end of the timeline was delivered
+	wanted        wanted
+	rec           *recording   // nil: no call is recorded
+	last          *recording   // the one before
+	over          *call.ID     // of the call that the detector has ended last, where it was recorded
+	due           []call.Entry // that the ledger does not have yet: pauses, missed calls
+	clear         int64        // up to here nothing waited for the ring
+	held          []call.Mark
+	spare         Encoder // made for a call that could not begin yet
+	spareID       call.ID
+	idle          idle
+	detectorAlarm string
+	out           outbox
+	losses        losses
+	levels        *levels
+	lost          int64
+	calls         int64
 
 	mu     sync.Mutex // guards status
 	status Status     // without levels
@@ -134,7 +141,8 @@ func (l *Line) Heard(p pcm.Period) {
 	}
 	l.record()
 	l.time.settle()
-	l.enterPauses()
+	l.idle.hear(l)
+	l.enterDue()
 	l.account()
 	l.publish()
 }
@@ -159,7 +167,7 @@ func (l *Line) take(e call.Event) {
 			l.begin(l.time.audio)
 		}
 	case call.EventMark:
-		if l.pause.on && e.Mark.Kind == call.MarkDigits {
+		if l.pause.hides(e) {
 			return // of a card
 		}
 		e.Mark.Position = e.Position
@@ -169,13 +177,19 @@ func (l *Line) take(e call.Event) {
 			l.held = append(l.held, e.Mark)
 		}
 	case call.EventEnded:
+		l.over = nil
 		l.endPause(l.time.end)
 		if l.pump(e.Position); l.rec != nil {
-			l.finish(e.Reason)
+			l.finish(e.Reason, e.Short)
+			l.over = &l.last.header.Call
 		} else if l.wanted.on {
 			l.miss(e.Position)
 		}
 		l.wanted.on, l.held = false, l.held[:0]
+	case call.EventMissed:
+		l.due = append(l.due, call.Entry{Type: call.EntryMissed, Anchor: l.anchor(e.Position), Line: l.Name, Call: l.over, Missed: &e.Missed})
+	case call.EventAlarm:
+		l.detectorAlarm = e.Alarm
 	}
 }
 
@@ -184,7 +198,7 @@ func (l *Line) take(e call.Event) {
 func (l *Line) record() {
 	l.pump(l.time.audio)
 	if l.rec != nil && l.time.end-l.at > l.maxLoss {
-		l.finish(call.EndedCardLost)
+		l.finish(call.EndedCardLost, false)
 	}
 }
 
@@ -233,7 +247,7 @@ func (l *Line) stop() error {
 	l.out.drain()
 	l.endPause(l.time.end)
 	if l.pump(l.time.audio); l.rec != nil {
-		l.finish(call.EndedStopped)
+		l.finish(call.EndedStopped, false)
 	} else if l.wanted.on {
 		l.miss(l.time.end)
 	}
@@ -241,7 +255,7 @@ func (l *Line) stop() error {
 	if l.out.open() { // there is no later; room may be kept for the end
 		l.abandon()
 	}
-	l.enterPauses()
+	l.enterDue()
 	l.giveUp(l.time.end)
 	l.losses.enter(l.time.end, &l.out)
 	if l.spare != nil {

@@ -15,6 +15,7 @@ type item struct {
 	chunk Chunk
 	mark  call.Mark
 	why   call.Reason // end
+	short bool        // end
 }
 
 // outbox stores the items of a line in order. What cannot be stored now waits, and everything after it.
@@ -74,7 +75,7 @@ func (o *outbox) store(it *item) error {
 	case call.KindMark:
 		record, err = rec.file.Mark(it.mark)
 	case call.KindEnd:
-		rec.end = call.End{Reason: it.why, Frames: rec.stored, Gaps: within(rec.gaps, rec.stored)}
+		rec.end = call.End{Reason: it.why, Frames: rec.stored, Gaps: within(rec.gaps, rec.stored), Short: it.short}
 		record, err = rec.file.End(rec.end)
 	}
 	if err != nil { // no attempt will make it better

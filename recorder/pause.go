@@ -20,13 +20,21 @@ type pause struct {
 	wanted  atomic.Bool
 	on      bool
 	from    int64 // position
+	to      int64 // end of the last one
 	silence []int16
-	due     []call.Entry // that the ledger does not have yet
 }
 
 // Pause begins or ends a card-data pause: the audio of the call that goes on is silence meanwhile, and digits are not
 // noted. Without a call it does nothing. It is safe for concurrent use.
 func (l *Line) Pause(on bool) { l.pause.wanted.Store(on) }
+
+// hides says whether a mark is of digits that were keyed in the pause, or in the one before and are told now.
+func (w *pause) hides(e call.Event) bool {
+	if e.Mark.Kind != call.MarkDigits && e.Mark.Kind != call.MarkDialled {
+		return false
+	}
+	return w.on || w.to > w.from && e.Position < w.to && e.Position+max(1, e.Mark.Frames) > w.from
+}
 
 // mute gives the period as it is to be kept.
 func (l *Line) mute(p pcm.Period) pcm.Period {
@@ -58,23 +66,23 @@ func (l *Line) endPause(position int64) {
 	if !w.on {
 		return
 	}
-	w.on = false
+	w.on, w.to = false, position
 	l.notePause(pauseEnds, position)
 	e := call.Entry{Type: call.EntryPause, Anchor: l.anchor(w.from), Line: l.Name, Gap: &call.Gap{Position: w.from, Frames: max(1, position-w.from), Cause: call.CausePause}}
 	if l.rec != nil {
 		e.Call = &l.rec.header.Call
 		e.Gap.Position = max(0, w.from-l.rec.start)
 	}
-	w.due = append(w.due, e)
+	l.due = append(l.due, e)
 }
 
-// enterPauses enters pauses that are over into the ledger. It does not push past what waits for the ring.
-func (l *Line) enterPauses() {
-	for len(l.pause.due) > 0 && l.out.empty() {
-		if _, err := l.cfg.add(l.pause.due[0]); err != nil {
+// enterDue enters pauses that are over and missed calls into the ledger. It does not push past what waits for the ring.
+func (l *Line) enterDue() {
+	for len(l.due) > 0 && l.out.empty() {
+		if _, err := l.cfg.add(l.due[0]); err != nil {
 			l.out.err = err
 			return
 		}
-		l.pause.due = slices.Delete(l.pause.due, 0, 1)
+		l.due = slices.Delete(l.due, 0, 1)
 	}
 }

@@ -306,7 +306,7 @@ func (c *Config) manifest(h call.Header, end call.End, file Ending) call.Manifes
 		Began: h.Began, Ended: end.Reason, Anchor: h.Anchor,
 		Duration: float64(end.Frames) / float64(h.Rate), Frames: end.Frames, Rate: h.Rate,
 		Codec: h.Codec, Channels: h.Channels, Gaps: end.Gaps,
-		Size: file.Size(), SHA256: file.SHA256(), Chain: file.Chain(), Recovered: end.Recovered, Software: c.Software,
+		Size: file.Size(), SHA256: file.SHA256(), Chain: file.Chain(), Short: end.Short, Recovered: end.Recovered, Software: c.Software,
 	}
 }
 

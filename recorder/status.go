@@ -3,16 +3,18 @@ package recorder
 import (
 	"math"
 	"slices"
+	"strings"
 	"sync"
 )
 
 // Silence is the level, in dBFS, of a line that is silent or gives no frames.
 const Silence = -100
 
-// What an alarm says, one or both, separated by "; ".
+// What an alarm says, one or several, separated by "; ". Those of the detector are added.
 const (
 	AlarmNoAudio   = "no frames: the card is away"
 	AlarmNotStored = "nothing can be stored: the ring takes no more"
+	AlarmQuiet     = "no call for many business hours"
 )
 
 // Status is the state of a line.
@@ -38,17 +40,21 @@ func (l *Line) Status() Status {
 
 // publish brings the status up to date, and tells of an alarm that came or went.
 func (l *Line) publish() {
-	var what string
+	var all []string
 	if l.time.audio < l.time.end {
-		what = AlarmNoAudio
+		all = append(all, AlarmNoAudio)
 	}
 	notStored := l.out.err != nil || !l.out.empty()
 	if notStored {
-		if what != "" {
-			what += "; "
-		}
-		what += AlarmNotStored
+		all = append(all, AlarmNotStored)
 	}
+	if l.detectorAlarm != "" {
+		all = append(all, l.detectorAlarm)
+	}
+	if l.idle.quiet {
+		all = append(all, AlarmQuiet)
+	}
+	what := strings.Join(all, "; ")
 	l.mu.Lock()
 	s := &l.status
 	changed := s.Alarm != what
