@@ -87,7 +87,7 @@ type score struct {
 	of                   [faults]int // how many could have failed
 	falseIdle, falseRing int         // calls that never were: on the idle line, or made of ringing that was missed
 	falseShort           int         // and those that were kept out of lists, wherever
-	easy                 trait            // calls without a silence that is longer than a recorder without a contact waits
+	easy                 trait       // calls without a silence that is longer than a recorder without a contact waits
 	traits               map[string]trait
 	late                 []float64 // seconds from the last word to where the recording ends
 	failures             []failure
