@@ -122,6 +122,7 @@ type hook struct {
 
 	begun bool // what follows is Feed's alone
 	last  int64
+	lag   lag
 	marks []call.Mark
 }
 
@@ -175,23 +176,48 @@ func (h *hook) set(lifted bool, at time.Duration) {
 	h.waiting = append(h.waiting, edge{lifted, at})
 }
 
-// Feed answers with the changes of the time that the line has reached, where on its timeline they were: so long before
-// the period's last frame was delivered.
+// Feed answers with the changes of the time that the line has reached, where on its timeline they were.
 func (h *hook) Feed(p pcm.Period) []call.Mark {
 	if !h.begun {
 		h.begun, h.last = true, p.Position
 	}
+	end := p.Position + int64(p.Frames())
+	lag := h.lag.least(p.At, p.At-p.Format.Duration(end))
 	h.marks = h.marks[:0]
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	n := 0
-	for ; n < len(h.waiting) && h.waiting[n].at <= p.At; n++ {
+	for ; n < len(h.waiting); n++ {
 		e := h.waiting[n]
-		end := p.Position + int64(p.Frames())
-		// A period that comes late puts a change too early; never before another one.
-		h.last = min(max(h.last, end-p.Format.Frames(p.At-e.at)), end)
+		position := p.Format.Frames(e.at - lag)
+		if position > end {
+			break
+		}
+		h.last = max(h.last, position) // of what was before the first period, or has changed since
 		h.marks = append(h.marks, call.Mark{Kind: call.MarkHook, Position: h.last, Value: map[bool]string{true: line.OffHook, false: line.OnHook}[e.lifted]})
 	}
 	h.waiting = append(h.waiting[:0], h.waiting[n:]...)
 	return h.marks
+}
+
+// lagWindow is how long the delivery of periods is watched for the one that came soonest.
+const lagWindow = 5 * time.Second
+
+// lag is how far the delivery of a line's frames is behind the clock: the least of this window and the one before. On a
+// busy machine a period may come late by any time; nothing comes early.
+type lag struct {
+	begun       bool
+	now, before time.Duration
+	turn        time.Duration // when this window ends
+}
+
+func (l *lag) least(at, lag time.Duration) time.Duration {
+	switch {
+	case !l.begun:
+		l.begun, l.now, l.before, l.turn = true, lag, lag, at+lagWindow
+	case at >= l.turn:
+		l.before, l.now, l.turn = l.now, lag, at+lagWindow
+	}
+	l.now = min(l.now, lag)
+	return min(l.now, l.before)
 }

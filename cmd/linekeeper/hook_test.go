@@ -89,10 +89,14 @@ func TestHookOnTheTimeline(t *testing.T) {
 	feed(96000, 89600, 0, 0) // the card is away
 	h.set(true, boot+12050*time.Millisecond)
 	h.set(false, boot+12060*time.Millisecond)
-	feed(96000, 0, 1600, 90*time.Millisecond) // the period is late: never before another change, nor in no order
+	feed(96000, 0, 1600, 90*time.Millisecond) // the period is late, the changes were not
+	h.set(true, boot+12500*time.Millisecond)
+	feed(97600, 0, 2000, 250*time.Millisecond) // it has come, what belongs to that time has not
+	feed(99600, 0, 1600, 0)
 	want := []string{
 		line.OffHook + " 0", line.OnHook + " 400", "|", line.OffHook + " 2000", "|", "|", line.OnHook + " 2400", "|",
-		line.OffHook + " 80000", line.OnHook + " 88000", "|", line.OffHook + " 95680", line.OnHook + " 95760", "|",
+		line.OffHook + " 80000", line.OnHook + " 88000", "|", line.OffHook + " 96400", line.OnHook + " 96480", "|",
+		"|", line.OffHook + " 100000", "|",
 	}
 	if !slices.Equal(told, want) {
 		t.Errorf("told %q\nwant %q", told, want)
@@ -136,5 +140,34 @@ func TestHookThatIsNotThereIsAnAlarm(t *testing.T) {
 	there = true
 	if got := d.hookAlarm("handset")(); got != "" {
 		t.Errorf("a handset that is there: %q", got)
+	}
+}
+
+// TestHookAndAClockThatDrifts: a sound card whose clock runs slow or fast takes the hook's place on the timeline along.
+func TestHookAndAClockThatDrifts(t *testing.T) {
+	format := pcm.Format{Rate: 8000, Channels: 1}
+	for _, drift := range []float64{-200e-6, 200e-6} {
+		var h hook
+		samples, told, want := make([]int16, 1600), 0, int64(0)
+		for i := range int64(24 * 3600 * 5) { // a day
+			end := time.Duration(float64(i+1) * float64(200*time.Millisecond) * (1 + drift))
+			if i%1000 == 999 {
+				h.set(i%2000 == 999, end+50*time.Millisecond)
+				want = (i+1)*1600 + 400
+			}
+			p := pcm.Period{Format: format, Position: i * 1600, Samples: samples, At: end}
+			if i%17 != 0 {
+				p.At += 150 * time.Millisecond // most periods come late
+			}
+			for _, m := range h.Feed(p) {
+				told++
+				if off := m.Position - want; off < -20 || off > 20 { // 2.5 ms
+					t.Fatalf("%v after the beginning, drift %g: %d frames off", p.At, drift, off)
+				}
+			}
+		}
+		if told != 431 { // the last one's audio is still to come
+			t.Errorf("%d marks", told)
+		}
 	}
 }
