@@ -124,11 +124,10 @@ func (d *director) traits() (t []string) {
 	return t
 }
 
-// play is some calls, with idle time around them.
-func (d *director) play() {
+// play is so many calls, with idle time around them.
+func (d *director) play(calls int) {
 	d.wait(8, 25)
-	n := between(d.r, 3, 5)
-	for i := range n {
+	for i := range calls {
 		kind := Incoming
 		switch {
 		case chance(d.r, 0.45):

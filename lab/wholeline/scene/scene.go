@@ -122,29 +122,34 @@ func Countries() []string {
 	return names
 }
 
-// Make makes the case of a seed.
-func Make(seed uint64, v Voices) Case {
+// Make makes the case of a seed, with three to five calls on each line.
+func Make(seed uint64, v Voices) Case { return makeCase(seed, v, 3, 5) }
+
+// Brief makes another case of a seed, with one call on each line.
+func Brief(seed uint64, v Voices) Case { return makeCase(seed, v, 1, 1) }
+
+func makeCase(seed uint64, v Voices, least, most int) Case {
 	r := rand.New(rand.NewPCG(seed, 0x3c3e))
 	country := countries[seed%uint64(len(countries))]
 	c := Case{Seed: seed}
 	if chance(r, 0.2) {
-		c.Lines = makeCard(r, country, v)
+		c.Lines = makeCard(r, country, v, least, most)
 		return c
 	}
 	d := newDirector(r, country, v, false)
-	d.play()
+	d.play(between(r, least, most))
 	channels, line := d.finish(d.canvas.length())
 	c.Lines = []Line{quantise(line, channels, d.params.clip)}
 	return c
 }
 
 // makeCard makes two lines on one stereo card, each of which is heard faintly on the other.
-func makeCard(r *rand.Rand, country country, v Voices) []Line {
+func makeCard(r *rand.Rand, country country, v Voices, least, most int) []Line {
 	var directors [2]*director
 	frames := 0
 	for i := range directors {
 		directors[i] = newDirector(r, country, v, true)
-		directors[i].play()
+		directors[i].play(between(r, least, most))
 		frames = max(frames, directors[i].canvas.length())
 	}
 	var heard [2][][]float32
