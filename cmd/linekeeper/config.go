@@ -22,6 +22,8 @@ type config struct {
 	Ring    ringConfig    `toml:"ring"`
 	Capture captureConfig `toml:"capture"`
 	Calls   callsConfig   `toml:"calls"`
+	Detect  detectConfig  `toml:"detect"`
+	Alarms  alarmsConfig  `toml:"alarms"`
 	Seal    sealConfig    `toml:"seal"`
 	Encoder encoderConfig `toml:"encoder"`
 	Lines   []lineConfig  `toml:"line"`
@@ -49,6 +51,7 @@ type callsConfig struct {
 	PreRoll  settings.Duration `toml:"pre_roll"`
 	HangOver settings.Duration `toml:"hang_over"`
 	Tail     settings.Duration `toml:"tail"`
+	Shortest settings.Duration `toml:"shortest"`
 	Longest  settings.Duration `toml:"longest"`
 }
 
@@ -68,6 +71,7 @@ type lineConfig struct {
 	Port     string   `toml:"port"`     // USB port that the card must be in, such as 1-1.2; empty: as the device's name says
 	Channels []int    `toml:"channels"` // of the card, from 0
 	Sides    []string `toml:"sides"`    // what two channels are: agent, caller
+	Country  string   `toml:"country"`  // whose exchange's tones are heard, two letters; empty: none
 	Hook     string   `toml:"hook"`     // how it is known that the handset is lifted; see hookPlace
 }
 
@@ -104,7 +108,15 @@ func newConfig() config {
 			PreRoll:  settings.Duration(2 * time.Second),
 			HangOver: settings.Duration(20 * time.Second),
 			Tail:     settings.Duration(time.Second),
+			Shortest: settings.Duration(3 * time.Second),
 			Longest:  settings.Duration(2 * time.Hour),
+		},
+		Detect: detectConfig{Digits: true, CallerID: true},
+		Alarms: alarmsConfig{
+			OffHook: settings.Duration(15 * time.Minute),
+			Days:    []string{"mon", "tue", "wed", "thu", "fri"},
+			Hours:   []string{"08:00", "17:00"},
+			Zone:    "Local",
 		},
 		Encoder: encoderConfig{Codec: "opus", Complexity: 5},
 		Uplink:  uplinkConfig{Order: []string{"https", "mqtt"}},
@@ -154,6 +166,9 @@ func (c *config) check() error {
 	within("calls.pre_roll", c.Calls.PreRoll, 0, 30*second)
 	within("calls.hang_over", c.Calls.HangOver, second, 3600*second)
 	within("calls.tail", c.Calls.Tail, 0, c.Calls.HangOver)
+	within("calls.shortest", c.Calls.Shortest, 0, 60*second)
+	within("alarms.off_hook", c.Alarms.OffHook, 0, 24*3600*second)
+	within("alarms.quiet", c.Alarms.Quiet, 0, 31*24*3600*second)
 	within("pause.longest", c.Pause.Longest, 10*second, 3600*second)
 	within("calls.longest", c.Calls.Longest, 60*second, 24*3600*second)
 	if c.Ring.Size < 64<<20 || c.Ring.Size > 1<<40 {
@@ -170,6 +185,7 @@ func (c *config) check() error {
 	}
 	all = append(all, c.checkLines()...)
 	all = append(all, c.checkHooks()...)
+	all = append(all, c.checkDetectors()...)
 	all = append(all, c.checkUplink()...)
 	return errors.Join(all...)
 }

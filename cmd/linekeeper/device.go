@@ -17,6 +17,7 @@ import (
 	"github.com/linekeeper/linekeeper/encoder"
 	"github.com/linekeeper/linekeeper/ledger"
 	"github.com/linekeeper/linekeeper/line"
+	"github.com/linekeeper/linekeeper/line/tone"
 	"github.com/linekeeper/linekeeper/pcm"
 	"github.com/linekeeper/linekeeper/recorder"
 	"github.com/linekeeper/linekeeper/seal"
@@ -30,6 +31,8 @@ type device struct {
 	recorder *recorder.Recorder
 	lines    []*recorder.Line // in the order of the settings
 	hooks    map[string]*hook // of lines that have one, by name
+	tones    tone.Table       // of all countries
+	hours    recorder.Hours
 }
 
 // openDevice opens the ring, closes what a crash left open, and makes the lines.
@@ -104,6 +107,16 @@ func (d *device) begin(state buffer.State, found buffer.Recovered, log *slog.Log
 	if err := d.ring.Sync(); err != nil {
 		return err
 	}
+	return d.makeLines()
+}
+
+func (d *device) makeLines() (err error) {
+	if d.tones, err = d.cfg.tones(); err != nil {
+		return err
+	}
+	if d.hours, err = d.cfg.businessHours(); err != nil {
+		return err
+	}
 	for i := range d.cfg.Lines {
 		l, err := d.recorder.Line(d.lineConfig(i))
 		if err != nil {
@@ -162,11 +175,7 @@ func reportRecovery(found buffer.Recovered, log *slog.Logger) {
 func (d *device) lineConfig(i int) recorder.LineConfig {
 	c := d.cfg
 	format := pcm.Format{Rate: c.Capture.LineRate, Channels: len(c.channels(i))}
-	detect := line.DefaultConfig()
-	detect.PreRoll = time.Duration(c.Calls.PreRoll)
-	detect.HangOver = time.Duration(c.Calls.HangOver)
-	detect.Tail = time.Duration(c.Calls.Tail)
-	detect.Longest = time.Duration(c.Calls.Longest)
+	detect := c.lineDetector(i, format, d.tones)
 	if h := d.hooks[c.Lines[i].Name]; h != nil {
 		detect.Detectors.Hook = h
 	}
@@ -177,6 +186,8 @@ func (d *device) lineConfig(i int) recorder.LineConfig {
 		History:    detect.LookBack() + 2*time.Duration(c.Capture.Period) + time.Second,
 		MaxLoss:    detect.MaxLoss,
 		MaxPause:   time.Duration(c.Pause.Longest),
+		Hours:      d.hours,
+		Quiet:      time.Duration(c.Alarms.Quiet),
 	}
 }
 

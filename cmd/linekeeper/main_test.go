@@ -53,6 +53,12 @@ func TestCheckConfigNamesEveryMistake(t *testing.T) {
 		{"one channel twice", line + "[[line]]\nname = \"b\"\ndevice = \"hw:0\"\n", 2, []string{`key "line.channels": hw:0 channel 0 is out of range, or another line's`}},
 		{"sides without channels", line + "sides = [\"agent\", \"caller\"]\n", 2, []string{`key "line.channels"`}},
 		{"odd address", "[uplink]\nhttps = \"http://hq\"\n" + line, 2, []string{`:2: key "uplink.https": "http://hq" is not an address such as https://headquarters.example:8444`}},
+		{"country", line + "country = \"ZA\"\n", 0, []string{"is well"}},
+		{"unknown country", line + "country = \"zz\"\n", 2, []string{`:4: key "line.country": no tones of "zz" are known; known are: `, "za"}},
+		{"no file of tones", "[detect]\ntones = \"/nonexistent\"\n" + line, 2, []string{`:2: key "detect.tones": tones of /nonexistent`}},
+		{"business hours", "[alarms]\nquiet = \"4h\"\ndays = [\"mon\"]\nhours = [\"07:30\", \"16:00\"]\ntime_zone = \"Africa/Maputo\"\n" + line, 0, []string{"is well"}},
+		{"odd hours", "[alarms]\nhours = [\"17:00\", \"8:00\"]\n" + line, 2, []string{`:2: key "alarms.hours": 17:00 is not before 8:00`}},
+		{"odd day", "[alarms]\ndays = [\"mo\"]\n" + line, 2, []string{`:2: key "alarms.days": "mo" is not one of: sun, mon`}},
 		{"odd rate", "[capture]\nline_rate = 11025\n" + line, 2, []string{`:2: key "capture.line_rate": 11025 is neither 8000 nor 16000`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

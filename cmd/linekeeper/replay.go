@@ -26,7 +26,7 @@ import (
 // replayOptions are the flags of `linekeeper replay`.
 type replayOptions struct {
 	*options
-	out, codec           string
+	out, codec, country  string
 	sides, paced, inRing bool
 	deliver              bool
 }
@@ -58,6 +58,7 @@ into the ring of the settings file, whose recorder must not be running, and with
 	f := cmd.Flags()
 	f.StringVar(&r.out, "out", "", "folder to write each call's media to")
 	f.StringVar(&r.codec, "codec", "", "opus, mp3 or flac, in place of the settings'")
+	f.StringVar(&r.country, "country", "", "whose exchange's tones are heard, two letters such as za; empty: none")
 	f.BoolVar(&r.sides, "sides", false, "two channels are the two sides of one line: agent, caller")
 	f.BoolVar(&r.paced, "paced", false, "at the speed of the sound")
 	f.BoolVar(&r.inRing, "keep", false, "keep the calls in the ring of the settings file")
@@ -72,6 +73,7 @@ type foundCall struct {
 	Line     string        `json:"line"`
 	Start    time.Duration `json:"start_ns"` // from the beginning of the file
 	Manifest call.Manifest `json:"manifest"`
+	Marks    int           `json:"marks"`           // what they say is sealed
 	Media    string        `json:"media,omitempty"` // file, with --out
 }
 
@@ -91,7 +93,7 @@ func (r replayOptions) replay(cmd *cobra.Command, file string) ([]foundCall, err
 		return nil, fmt.Errorf("replay %s: %w", file, err)
 	}
 	cfg.Lines = r.lines(file, sound.Format.Channels)
-	if err := errors.Join(cfg.checkLines()...); err != nil {
+	if err := errors.Join(append(cfg.checkLines(), cfg.checkDetectors()...)...); err != nil {
 		return nil, fmt.Errorf("replay %s: %w", file, err)
 	}
 	id, keys, err := r.identity(cfg)
@@ -109,6 +111,9 @@ func (r replayOptions) replay(cmd *cobra.Command, file string) ([]foundCall, err
 		return nil, err
 	}
 	err = r.hear(cmd.Context(), d, capture.NewReplay(sound, cfg.cards()[file], cfg.Capture.LineRate, r.paced), clock)
+	if err == nil {
+		err = heard.countMarks(d)
+	}
 	if err == nil && r.out != "" {
 		err = heard.writeMedia(d, keys, r.out)
 	}
@@ -169,11 +174,11 @@ func (r replayOptions) identity(cfg config) (identity, seal.Keys, error) {
 
 func (r replayOptions) lines(file string, channels int) []lineConfig {
 	if r.sides && channels == 2 {
-		return []lineConfig{{Name: "line 1", Device: file, Channels: []int{0, 1}, Sides: []string{"agent", "caller"}}}
+		return []lineConfig{{Name: "line 1", Device: file, Channels: []int{0, 1}, Sides: []string{"agent", "caller"}, Country: r.country}}
 	}
 	var lines []lineConfig
 	for c := range channels {
-		lines = append(lines, lineConfig{Name: fmt.Sprintf("line %d", c+1), Device: file, Channels: []int{c}})
+		lines = append(lines, lineConfig{Name: fmt.Sprintf("line %d", c+1), Device: file, Channels: []int{c}, Country: r.country})
 	}
 	return lines
 }
@@ -240,6 +245,37 @@ func (c *collector) Gap(string, bool, call.Gap) {}
 func (c *collector) Alarm(string, string) {}
 
 var _ recorder.Observer = (*collector)(nil)
+
+// countMarks counts the marks of each call.
+func (c *collector) countMarks(d *device) error {
+	for i := range c.calls {
+		found := &c.calls[i]
+		n, err := countMarks(d, found.Call)
+		if err != nil {
+			return fmt.Errorf("count the marks of %s: %w", found.Call, err)
+		}
+		found.Marks = n
+	}
+	return nil
+}
+
+func countMarks(d *device, id call.ID) (n int, err error) {
+	stored, err := d.ring.ReadCall(id)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, stored.Close()) }()
+	for records := seal.NewReader(stored); ; {
+		switch record, err := records.Next(); {
+		case errors.Is(err, io.EOF):
+			return n, nil
+		case err != nil:
+			return 0, err
+		case record.Kind == call.KindMark:
+			n++
+		}
+	}
+}
 
 // writeMedia writes each call's media to a folder.
 func (c *collector) writeMedia(d *device, keys seal.Keys, folder string) error {
@@ -308,11 +344,11 @@ func deliverAll(ctx context.Context, d *device, log *slog.Logger) error {
 
 func printFound(w io.Writer, found []foundCall) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "CALL\tLINE\tAT\tLENGTH\tBEGAN BY\tENDED BY\tSIZE\tMEDIA")
+	fmt.Fprintln(t, "CALL\tLINE\tAT\tLENGTH\tBEGAN BY\tENDED BY\tMARKS\tSIZE\tMEDIA")
 	for _, f := range found {
 		length := time.Duration(f.Manifest.Duration * float64(time.Second))
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", f.Call, f.Line, f.Start.Round(10*time.Millisecond), length.Round(10*time.Millisecond),
-			f.Manifest.Began, f.Manifest.Ended, bytesText(f.Manifest.Size), f.Media)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", f.Call, f.Line, f.Start.Round(10*time.Millisecond), length.Round(10*time.Millisecond),
+			f.Manifest.Began, f.Manifest.Ended, f.Marks, bytesText(f.Manifest.Size), f.Media)
 	}
 	_ = t.Flush()
 	fmt.Fprintf(w, "%d calls\n", len(found))

@@ -16,7 +16,6 @@ import (
 	"github.com/linekeeper/linekeeper/cmd/internal/command"
 	"github.com/linekeeper/linekeeper/cmd/internal/selftest"
 	"github.com/linekeeper/linekeeper/gpio"
-	"github.com/linekeeper/linekeeper/line/tone"
 	"github.com/linekeeper/linekeeper/pcm"
 )
 
@@ -142,7 +141,7 @@ func (t *selftester) lines(ctx context.Context) ([]selftest.Result, error) {
 		return []selftest.Result{{Check: selftest.CheckLevel, Verdict: selftest.Fail, Says: "the settings have no line",
 			Do: "add a [[line]] with a name and a device; `linekeeper inputs` lists the devices"}}, nil
 	}
-	tones, err := tone.BuiltIn()
+	tones, err := t.cfg.tones()
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +163,7 @@ func (t *selftester) lines(ctx context.Context) ([]selftest.Result, error) {
 // line is the i-th line of the settings.
 func (t *selftester) line(i int) selftest.Line {
 	l := t.cfg.Lines[i]
-	line := selftest.Line{Name: l.Name, Sides: l.Sides, Format: pcm.Format{Rate: t.cfg.Capture.LineRate, Channels: len(t.cfg.channels(i))}}
+	line := selftest.Line{Name: l.Name, Country: t.cfg.country(i), Sides: l.Sides, Format: pcm.Format{Rate: t.cfg.Capture.LineRate, Channels: len(t.cfg.channels(i))}}
 	if h := t.hooks[l.Name]; h != nil {
 		line.Hook, line.Reads = h, h.Known
 		return line
