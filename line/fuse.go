@@ -130,37 +130,6 @@ func (l *Line) toned(m call.Mark) {
 	}
 }
 
-// keyed takes a digit. On a line without a hook it begins a call, with its dial tone where there was one; nobody can key A
-// to D: that is the exchange, which tells who calls.
-func (l *Line) keyed(m call.Mark) {
-	exchange := len(m.Value) == 1 && m.Value[0] >= 'A'
-	if !l.inCall && (!l.hook.is || l.hook.off) {
-		if exchange {
-			l.begin(m.Position, call.BeganCallerID)
-			l.call.incoming = true
-		} else {
-			from := m.Position
-			if m.Position-l.dialTone < l.lookBack-l.preRoll {
-				from = l.dialTone
-			}
-			l.begin(from, call.BeganDigits)
-		}
-		l.call.voice = max(l.call.voice, m.Position+m.Frames)
-	}
-	l.keep(m)
-	c := &l.call
-	switch {
-	case !l.inCall:
-	case c.incoming && !c.answered:
-		l.silent(m)
-	case !c.incoming && !exchange:
-		if c.number.over(m.Position, l.second) {
-			l.dialled(m.Position)
-		}
-		c.number.add(m, c, l.second)
-	}
-}
-
 // identified takes caller ID.
 func (l *Line) identified(m call.Mark) {
 	var message struct{ Intact, Waiting bool }
@@ -228,7 +197,9 @@ func (l *Line) talked(span voice.Span) {
 		return
 	}
 	c.talk += max(0, span.End-max(span.Begin, c.talkFrom, l.bell.end+l.second/10))
-	c.answered = c.talk >= l.minLength
+	if c.answered = c.talk >= l.minLength; c.answered {
+		c.answeredAt = span.Begin
+	}
 }
 
 // beginByVoice begins a call when a side has heard enough voice within the time.

@@ -42,6 +42,7 @@ import (
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/line/callerid"
 	"github.com/linekeeper/linekeeper/line/voice"
 	"github.com/linekeeper/linekeeper/pcm"
 )
@@ -50,6 +51,7 @@ import (
 type Config struct {
 	PreRoll   time.Duration // kept from before what began the call
 	HangOver  time.Duration // silence that ends a call where there is no hook
+	PutBack   time.Duration // the same, where the line has become quieter than in the call, as it does when the handset is put back
 	Tail      time.Duration // kept after the last voice, ring, or beginning of a tone; at most HangOver
 	MinLength time.Duration // of voice, pauses not counted, that must be heard Within this time for a call to begin
 	Within    time.Duration
@@ -69,7 +71,8 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		PreRoll:   2 * time.Second,
-		HangOver:  20 * time.Second,
+		HangOver:  75 * time.Second,
+		PutBack:   15 * time.Second,
 		Tail:      time.Second,
 		MinLength: 500 * time.Millisecond,
 		Within:    3 * time.Second,
@@ -92,25 +95,26 @@ func (c Config) LookBack() time.Duration {
 
 // limits are the times of a Config, in frames.
 type limits struct {
-	preRoll, hangOver, tail, minLength, within, shortest, longest, maxLoss, lookBack, flash, ringGap, offHook int64
-	second                                                                                                    int64
+	preRoll, hangOver, putBackTime, tail, minLength, within, shortest, longest, maxLoss, lookBack, flash, ringGap, offHook int64
+	second                                                                                                                 int64
 }
 
 func (c Config) limits(f pcm.Format) limits {
 	return limits{
-		preRoll:   f.Frames(c.PreRoll),
-		hangOver:  f.Frames(c.HangOver),
-		tail:      f.Frames(min(c.Tail, c.HangOver)),
-		minLength: f.Frames(c.MinLength),
-		within:    f.Frames(c.Within),
-		shortest:  f.Frames(c.Shortest),
-		longest:   max(1, f.Frames(c.Longest)),
-		maxLoss:   max(1, f.Frames(c.MaxLoss)),
-		lookBack:  f.Frames(c.LookBack()),
-		flash:     f.Frames(c.Flash),
-		ringGap:   f.Frames(c.RingGap),
-		offHook:   f.Frames(c.OffHook),
-		second:    int64(f.Rate),
+		preRoll:     f.Frames(c.PreRoll),
+		hangOver:    f.Frames(c.HangOver),
+		putBackTime: f.Frames(c.PutBack),
+		tail:        f.Frames(min(c.Tail, c.HangOver)),
+		minLength:   f.Frames(c.MinLength),
+		within:      f.Frames(c.Within),
+		shortest:    f.Frames(c.Shortest),
+		longest:     max(1, f.Frames(c.Longest)),
+		maxLoss:     max(1, f.Frames(c.MaxLoss)),
+		lookBack:    f.Frames(c.LookBack()),
+		flash:       f.Frames(c.Flash),
+		ringGap:     f.Frames(c.RingGap),
+		offHook:     f.Frames(c.OffHook),
+		second:      int64(f.Rate),
 	}
 }
 
@@ -139,6 +143,8 @@ type Line struct {
 	lastHeard int64
 	alarm     string
 	found     marks
+	keyedIDs  callerid.Keyed
+	keys      []call.Mark // that the exchange may have keyed
 	held      []call.Mark // of the time before a call, in case it begins before them
 
 	inCall bool
@@ -150,7 +156,7 @@ type Line struct {
 // New makes the line whose periods have the format f. With two channels they are the two sides of the line, and what is
 // heard on either counts.
 func New(cfg Config, f pcm.Format) *Line {
-	l := &Line{cfg: cfg, format: f, limits: cfg.limits(f), hook: handset{is: cfg.Detectors.Hook != nil, back: never}}
+	l := &Line{cfg: cfg, format: f, limits: cfg.limits(f), keyedIDs: callerid.Keyed{Gap: int64(f.Rate)}, hook: handset{is: cfg.Detectors.Hook != nil, back: never}}
 	for range f.Channels {
 		l.sides = append(l.sides, newSide(cfg.Voice, f))
 	}

@@ -6,17 +6,18 @@ import (
 
 // present is the call that goes on.
 type present struct {
-	reason   call.Reason
-	began    int64 // its first frame
-	trigger  int64 // where what began it was heard
-	voice    int64 // end of the last that was heard
-	lost     int64 // frames lost since then: neither voice nor silence
-	dialTone bool  // it has one: it is outgoing for certain
-	incoming bool  // it rang
-	answered bool
-	talk     int64 // frames heard since the last ring that are neither ring nor message
-	talkFrom int64 // what is heard before is none
-	number   number
+	reason     call.Reason
+	began      int64 // its first frame
+	trigger    int64 // where what began it was heard
+	voice      int64 // end of the last that was heard
+	lost       int64 // frames lost since then: neither voice nor silence
+	dialTone   bool  // it has one: it is outgoing for certain
+	incoming   bool  // it rang
+	answered   bool
+	answeredAt int64
+	talk       int64 // frames heard since the last ring that are neither ring nor message
+	talkFrom   int64 // what is heard before is none
+	number     number
 }
 
 // number is what is dialled in an outgoing call.
@@ -82,6 +83,9 @@ func (l *Line) dialled(before int64) {
 // judge decides whether the call that goes on has ended, or is to go on as a new part.
 func (l *Line) judge() {
 	l.watch()
+	if n := len(l.keys); n > 0 && l.position-l.keys[n-1].Position > 2*l.second {
+		l.releaseKeys()
+	}
 	if !l.inCall {
 		if l.after.on && l.known()-l.after.last > aftermathTime*l.second {
 			l.after.on = false
@@ -103,7 +107,8 @@ func (l *Line) judge() {
 	if !l.hook.is && (c.answered || !c.incoming) {
 		known := l.known()
 		silent = c.voice+l.tail < min(cut, known)
-		if known-c.voice-c.lost >= l.hangOver {
+		quiet := known - c.voice - c.lost
+		if quiet >= l.hangOver || quiet >= l.putBackTime && l.fresh(quiet) && !l.heldStill() {
 			l.end(c.voice+l.tail, c.voice, call.EndedSilence)
 			return
 		}
@@ -116,6 +121,9 @@ func (l *Line) judge() {
 		l.goOn(cut)
 	}
 }
+
+// fresh says whether a second of silence has just become full: it is not looked at all the time.
+func (l *Line) fresh(quiet int64) bool { return quiet%l.second < int64(l.piece) }
 
 // goOn ends the call at a position and goes on with it as a new part.
 func (l *Line) goOn(cut int64) {

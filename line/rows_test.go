@@ -23,6 +23,7 @@ func everything(t testing.TB, f pcm.Format) Config {
 		t.Fatal(err)
 	}
 	cfg := DefaultConfig()
+	cfg.HangOver = 20 * time.Second
 	cfg.Detectors = Detectors{
 		Tones:    tone.NewDetector(table["us"], f),
 		Digits:   dtmf.NewDetector(f),

@@ -48,13 +48,16 @@ func (s *side) take(spans []voice.Span, bursts []ring.Burst) {
 // known is the position up to which it is certain where voice was heard.
 func (s *side) known() int64 { return s.origin + s.voice.Known() }
 
-// levels are the last levels of a side, by which tones are told from voices: a tone is as loud all the time.
+// levels are the last levels of a side, by which tones are told from voices (a tone is as loud all the time), and a line
+// that is held from one that is idle. They are of the differences of the samples, in which hum does not count.
 type levels struct {
-	sum, squares float64 // of the piece that is being filled
-	frames       int
-	pieces       []pieceLevel // a ring
-	next         int
-	scratch      []float64
+	before  int16
+	squares float64 // of the piece that is being filled
+	frames  int
+	pieces  []pieceLevel // a ring
+	next    int
+	scratch []float64
+	noise   noiseFloor
 }
 
 type pieceLevel struct {
@@ -75,8 +78,8 @@ func newLevels() levels {
 
 func (v *levels) hear(samples []int16) {
 	for _, s := range samples {
-		x := float64(s)
-		v.sum += x
+		x := float64(int(s) - int(v.before))
+		v.before = s
 		v.squares += x * x
 	}
 	v.frames += len(samples)
@@ -87,11 +90,11 @@ func (v *levels) end(position int64) {
 	if v.frames == 0 {
 		return
 	}
-	n := float64(v.frames)
-	power := v.squares/n - v.sum/n*v.sum/n // without a constant offset
-	v.pieces[v.next%levelsKept] = pieceLevel{end: position, dB: 10 * math.Log10(max(power, 1e-3))}
+	power := v.squares / float64(v.frames)
+	v.pieces[v.next%levelsKept] = pieceLevel{end: position, dB: 10 * math.Log10(max(power, 1e-2))}
 	v.next++
-	v.sum, v.squares, v.frames = 0, 0, 0
+	v.noise.hear(power, position)
+	v.squares, v.frames = 0, 0
 }
 
 // even says whether a span is as loud all the time, but for its edges, as tones are and voices are not.
