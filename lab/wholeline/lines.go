@@ -110,6 +110,7 @@ func (s *score) rows() [][]string {
 	add("calls split", s.count[split], s.calls, "-", "-")
 	add("calls joined with another", s.count[joined], s.calls, "-", "-")
 	none(startCut, "calls whose first word is cut")
+	none(keyCut, "calls whose first dialled digit is cut")
 	none(endCut, "calls whose last word is cut")
 	free(dialledWrong, "calls with the dialled number right, and none where none was dialled")
 	free(digitsWrong, "calls with all digits right, and none where there was none")

@@ -17,6 +17,7 @@ const (
 	split
 	joined
 	startCut
+	keyCut
 	endCut
 	falseCall
 	numberLost
@@ -35,7 +36,7 @@ const (
 )
 
 func (f fault) String() string {
-	return [...]string{"not found", "split", "joined with another", "cut at the start", "cut at the end", "a call that never was",
+	return [...]string{"not found", "split", "joined with another", "cut at the start", "its first digit cut", "cut at the end", "a call that never was",
 		"caller's number not known", "waiting caller's number not known", "digits wrong", "dialled number wrong", "a wrong number shown",
 		"not ended by the tone", "began for another reason", "kept out of lists", "told as missed", "missed call not told", "missed call's rings miscounted",
 		"missed caller's number not known"}[f]
@@ -193,6 +194,9 @@ func (j *judging) call(c scene.Call) {
 	broken := j.check(lost, len(own) == 0, begin, c.Traits, expected, is)
 	broken = j.check(split, len(own) > 1, begin, c.Traits, expected, is) || broken
 	broken = j.check(joined, others > 0, begin, c.Traits, expected, is) || broken
+	if len(own) > 0 && c.FirstKey >= 0 {
+		broken = j.check(keyCut, own[0].begin > c.FirstKey, c.FirstKey, c.Traits, expected, is) || broken
+	}
 	if len(own) > 0 && c.FirstWord >= 0 {
 		last := own[len(own)-1].end
 		broken = j.check(startCut, own[0].begin > c.FirstWord, begin, c.Traits, expected, is) || broken

@@ -12,7 +12,7 @@ const second = scene.Rate
 
 // talked is a call with words in some seconds.
 func talked(kind scene.Kind, from, to int64) scene.Call {
-	return scene.Call{Kind: kind, Begin: (from - 2) * second, OffHook: (from - 1) * second, FirstWord: from * second, LastWord: to * second,
+	return scene.Call{Kind: kind, Begin: (from - 2) * second, OffHook: (from - 1) * second, FirstKey: -1, FirstWord: from * second, LastWord: to * second,
 		OnHook: (to + 1) * second, End: (to + 1) * second}
 }
 
@@ -22,7 +22,7 @@ func recorded(from, to int64) found {
 
 // TestJudge: each way to be wrong is seen as what it is, and nothing else is.
 func TestJudge(t *testing.T) {
-	missedCall := scene.Call{Kind: scene.Missed, Begin: 50 * second, End: 60 * second, Rings: 3, OffHook: -1, FirstWord: -1, LastWord: -1, OnHook: -1}
+	missedCall := scene.Call{Kind: scene.Missed, Begin: 50 * second, End: 60 * second, Rings: 3, OffHook: -1, FirstKey: -1, FirstWord: -1, LastWord: -1, OnHook: -1}
 	digits := recorded(8, 21)
 	digits.marks = []call.Mark{{Kind: call.MarkDigits, Position: 10 * second, Value: "7"}}
 	number := recorded(8, 21)

@@ -86,7 +86,9 @@ func (d *director) outgoing() {
 	tones := frames(uniform(d.r, 0.8, 4))
 	d.canvas.add(far, d.now, d.exchange.send(d.country.dial, tones+frames(uniform(d.r, 0, 0.06))), amplitude(d.params.tone))
 	d.pass(tones)
+	d.call.FirstKey = int64(d.now)
 	d.keys(d.call.Dialled)
+	d.call.LastKey = int64(d.now)
 	d.wait(0.6, 5)
 	switch what := d.r.Float64(); {
 	case what < 0.08:

@@ -184,7 +184,7 @@ func (d *director) put(side int, sound []float32, level float64) {
 }
 
 func (d *director) begin(kind Kind) {
-	d.call = &Call{Kind: kind, Begin: int64(d.now), OffHook: -1, FirstWord: -1, LastWord: -1, OnHook: -1, Traits: d.traits()}
+	d.call = &Call{Kind: kind, Begin: int64(d.now), OffHook: -1, FirstKey: -1, LastKey: -1, FirstWord: -1, LastWord: -1, OnHook: -1, Traits: d.traits()}
 	if n := len(d.calls); n > 0 && kind != Missed {
 		if last := d.calls[n-1].Traits; len(last) > 0 && last[len(last)-1] == "back to back" {
 			d.trait("back to back")

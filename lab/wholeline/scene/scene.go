@@ -51,6 +51,8 @@ type Call struct {
 	Kind      Kind
 	Begin     int64 // of its first sound: caller ID, ringing, or the handset that is lifted
 	OffHook   int64
+	FirstKey  int64 // of the number that is dialled
+	LastKey   int64 // its end
 	FirstWord int64
 	LastWord  int64 // its end
 	OnHook    int64
@@ -66,16 +68,17 @@ type Call struct {
 	Traits []string // what else is special, for tables
 }
 
-// Talk is the part of a call that must be in the recording: from the first digit or word to the last. It is empty for
-// a call that was missed.
+// Talk is the part of a call that one recording must hold, and no recording of another call: its words, or the number
+// that was dialled where there are none. It is empty for a call that was missed.
 func (c Call) Talk() (begin, end int64) {
-	if c.Kind == Missed {
+	switch {
+	case c.FirstWord >= 0:
+		return c.FirstWord, c.LastWord
+	case c.FirstKey >= 0:
+		return c.FirstKey, c.LastKey
+	default:
 		return c.Begin, c.Begin
 	}
-	if c.FirstWord < 0 {
-		return c.OffHook, c.OnHook
-	}
-	return c.FirstWord, c.LastWord
 }
 
 // Move is what a hook contact tells.

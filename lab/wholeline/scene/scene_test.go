@@ -25,7 +25,7 @@ func TestTruth(t *testing.T) {
 			last := int64(0)
 			for _, c := range l.Calls {
 				kinds[c.Kind]++
-				order := []int64{last, c.Begin, c.OffHook, c.FirstWord, c.LastWord, c.OnHook, c.End, l.Frames()}
+				order := []int64{last, c.Begin, c.OffHook, c.FirstKey, c.LastKey, c.FirstWord, c.LastWord, c.OnHook, c.End, l.Frames()}
 				order = slices.DeleteFunc(order, func(at int64) bool { return at < 0 })
 				if !slices.IsSorted(order) {
 					t.Errorf("seed %d: %+v, after %d, on a line of %d frames", seed, c, last, l.Frames())
