@@ -124,7 +124,7 @@ fmt: $(LINT) ## format everything
 	$(LINT) fmt
 
 KILLS ?= 1000
-FAULTTIME ?= 30m
+FAULTTIME ?= 20m
 STRIDE ?= 1
 SEEDS ?= 1000
 .PHONY: fault
@@ -132,7 +132,7 @@ fault: build ## what survives: each call of the ring to its card failed and cut 
 	@lab/need.sh build run
 	LINEKEEPER_FAULT_SEEDS=$(SEEDS) LINEKEEPER_FAULT_STRIDE=$(STRIDE) LINEKEEPER_FAULT_TIME=$(FAULTTIME) go test -count 1 -v -timeout 55m -run 'TestEveryCutAndFault$$' ./buffer
 	@$(BUILD) -o bin/fault ./lab/fault
-	bin/fault -kills $(KILLS)
+	bin/fault -kills $(KILLS) -limit 30m
 
 FUZZTIME ?= 20s
 .PHONY: fuzz
@@ -144,6 +144,7 @@ fuzz: ## every fuzzer for FUZZTIME (default 20s) each
 bench: build ## speed, memory and bytes beside bare libopus and arecord | opusenc
 	@lab/need.sh build bench
 	go run ./lab/bench
+	go test -run '^$$' -bench 'OpenLarge' -benchtime 1x ./buffer
 	$(MAKE) --no-print-directory bench-device
 
 .PHONY: bench-device
