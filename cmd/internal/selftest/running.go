@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/linekeeper/linekeeper/line"
+	"github.com/linekeeper/linekeeper/recorder"
 )
 
 // Running is what can be said of a line that a running recorder has: from its alarm (as in its status; empty: none) and
@@ -22,6 +23,7 @@ func Running(name, alarm string, level float64) []Result {
 			hook = fail(CheckHook, name, "put the handset on its hook; if it is there, the contact is stuck", "stuck off-hook: %s", one)
 		case strings.HasPrefix(one, "its hook, "):
 			hook = fail(CheckHook, name, "see whether it is where the settings say, and `linekeeper status`", "%s", one)
+		case one == recorder.AlarmNotStored: // which is the card's affair
 		case one != "":
 			loud = fail(CheckLevel, name, "`linekeeper status` says more; stop the recorder and run this again to find out why", "%s", one)
 		}
