@@ -126,7 +126,11 @@ func (l *Line) toned(m call.Mark) {
 		l.dialled(m.Position)
 		l.after = aftermath{on: true, since: m.Position, last: l.position}
 		l.hook.over = l.hook.off
-		l.end(m.Position+l.tail, m.Position, call.EndedTone)
+		at := m.Position + l.tail
+		if kind == tone.Dial {
+			at = min(c.voice+l.tail, m.Position) // what follows may be another call's
+		}
+		l.end(at, m.Position, call.EndedTone)
 	}
 }
 
@@ -170,6 +174,7 @@ func (l *Line) heard(s *side, span voice.Span) {
 			l.call.voice, l.call.lost = span.End, 0
 		}
 		l.talked(span)
+		l.call.number.heard(s, span, l)
 		return
 	}
 	if l.hook.is && !l.hook.off {
@@ -229,6 +234,8 @@ func (l *Line) beginByVoice(s *side) {
 			latest = max(latest, spans[len(spans)-1].End)
 		}
 	}
+	spoken := !s.levels.even(voice.Span{Begin: first, End: latest}, int64(l.piece))
 	l.begin(first, call.BeganVoice)
 	l.call.voice = latest
+	l.call.number.done = spoken // somebody is called
 }

@@ -2,6 +2,7 @@ package line
 
 import (
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/line/voice"
 )
 
 // present is the call that goes on.
@@ -24,6 +25,7 @@ type present struct {
 type number struct {
 	done   bool // what is keyed from now on is for whoever has answered
 	digits []call.Mark
+	talk   int64 // frames of voice since the last of them
 }
 
 // How long people take to dial, in seconds.
@@ -56,7 +58,17 @@ func (n *number) add(m call.Mark, c *present, second int64) {
 	case len(n.digits) == 0 && (m.Position-c.trigger > within*second || c.reason == call.BeganContinued), len(n.digits) == mostDigits:
 		n.done = true
 	default:
-		n.digits = append(n.digits, m)
+		n.digits, n.talk = append(n.digits, m), 0
+	}
+}
+
+// heard takes what is heard after a digit: a voice is the answer.
+func (n *number) heard(s *side, span voice.Span, l *Line) {
+	if n.done || len(n.digits) == 0 || span.Begin < n.end() || s.levels.even(span, int64(l.piece)) {
+		return
+	}
+	if n.talk += span.End - span.Begin; n.talk >= l.minLength {
+		l.dialled(span.End)
 	}
 }
 
