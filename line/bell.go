@@ -5,6 +5,7 @@ import "github.com/linekeeper/linekeeper/call"
 // bell is what is known of the telephone's ringing.
 type bell struct {
 	on         bool  // it sounds
+	counts     bool  // and it is a call that rings
 	begin, end int64 // of the last burst, or so far
 	first      int64 // beginning of the call's first burst
 	count      int   // of the call's rings: two bursts that follow each other at once are one
@@ -33,7 +34,7 @@ func (l *Line) listenToBell() {
 		b.end = l.position
 	case b.on:
 		b.on, b.end = false, max(end, b.begin)
-		if l.inCall && l.call.incoming {
+		if l.inCall && b.counts {
 			l.keep(call.Mark{Kind: call.MarkRing, Position: b.begin, Frames: b.end - b.begin})
 		}
 	}
@@ -42,6 +43,7 @@ func (l *Line) listenToBell() {
 // rang takes that it rings now; before is where the last burst ended.
 func (l *Line) rang(before int64) {
 	b, c := &l.bell, &l.call
+	b.counts = false
 	if l.hook.off {
 		return // it cannot ring: that is another line's, or no bell
 	}
@@ -61,6 +63,8 @@ func (l *Line) rang(before int64) {
 		}
 	case !c.incoming && b.begin-c.trigger < l.second && c.reason != call.BeganContinued: // heard as voice
 		l.bellBegan()
+	case b.begin-c.voice < l.second || l.known() < b.begin-l.second/2:
+		return // in the middle of voices or music
 	case b.begin-l.lastID.Position < l.ringGap && l.lastID.Position > c.trigger: // it was this call's, though it came as a waiting one's
 		l.next(l.lastID.Position, call.BeganCallerID)
 		l.bellBegan()
@@ -69,7 +73,7 @@ func (l *Line) rang(before int64) {
 		l.next(b.begin, call.BeganRing)
 		l.bellBegan()
 	}
-	c.talk, c.answered = 0, false
+	b.counts, c.talk, c.answered = true, 0, false
 }
 
 // bellBegan says that a call begins with this ring.

@@ -169,6 +169,10 @@ func (l *Line) silent(m call.Mark) {
 // heard takes a stretch of voice.
 func (l *Line) heard(s *side, span voice.Span) {
 	l.lastHeard = max(l.lastHeard, span.End)
+	if span.Begin > s.run.End {
+		s.run.Begin = span.Begin
+	}
+	s.run.End = span.End
 	if l.inCall {
 		if span.End > l.call.voice {
 			l.call.voice, l.call.lost = span.End, 0
@@ -180,10 +184,6 @@ func (l *Line) heard(s *side, span voice.Span) {
 	if l.hook.is && !l.hook.off {
 		return // the hook decides alone
 	}
-	if span.Begin > s.run.End {
-		s.run.Begin = span.Begin
-	}
-	s.run.End = span.End
 	if l.after.on && s.levels.even(s.run, int64(l.piece)) {
 		l.after.last = span.End
 		return
@@ -234,7 +234,7 @@ func (l *Line) beginByVoice(s *side) {
 			latest = max(latest, spans[len(spans)-1].End)
 		}
 	}
-	spoken := !s.levels.even(voice.Span{Begin: first, End: latest}, int64(l.piece))
+	spoken := !s.levels.even(s.run, int64(l.piece))
 	l.begin(first, call.BeganVoice)
 	l.call.voice = latest
 	l.call.number.done = spoken // somebody is called

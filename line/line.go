@@ -139,6 +139,7 @@ type Line struct {
 	bell      bell
 	after     aftermath
 	dialTone  int64     // where the last one began
+	lastDigit int64     // where it was keyed
 	lastID    call.Mark // the last intact caller ID
 	lastHeard int64
 	alarm     string
@@ -200,6 +201,7 @@ func (l *Line) Feed(p pcm.Period) []call.Event {
 func (l *Line) start(at int64) {
 	l.started, l.position, l.earliest, l.dialTone, l.lastHeard = true, at, at, never, at
 	l.bell.end, l.hook.recall, l.lastID.Position = never, never, never
+	l.lastDigit = never
 	for i := range l.sides {
 		l.sides[i].origin = at
 	}

@@ -64,7 +64,7 @@ func (n *number) add(m call.Mark, c *present, second int64) {
 
 // heard takes what is heard after a digit: a voice is the answer.
 func (n *number) heard(s *side, span voice.Span, l *Line) {
-	if n.done || len(n.digits) == 0 || span.Begin < n.end() || s.levels.even(span, int64(l.piece)) {
+	if n.done || len(n.digits) == 0 || s.run.Begin < n.end() || s.levels.even(s.run, int64(l.piece)) {
 		return
 	}
 	if n.talk += span.End - span.Begin; n.talk >= l.minLength {

@@ -228,6 +228,9 @@ func (d *Detector) sudden() bool {
 	}
 	least := math.Inf(1)
 	for i := range min(blocks, floors) {
+		if i == 0 && blocks < floors {
+			continue // when the filter filled
+		}
 		least = min(least, d.floor[i])
 	}
 	power := d.recentPower()
