@@ -3,8 +3,10 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/lab/signal"
 	"github.com/linekeeper/linekeeper/lab/wholeline/scene"
 )
 
@@ -102,13 +104,19 @@ func TestWholeLines(t *testing.T) {
 	}
 }
 
-// TestSpeechIsNoSignal: nothing is heard in a piece of synthetic speech, which is the same again.
+// TestSpeechIsNoSignal: nothing is heard in a piece of synthetic speech, but a digit is that is keyed before it.
 func TestSpeechIsNoSignal(t *testing.T) {
 	every, err := everyForm()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if marks := hearPiece(piece(1, scene.Synthetic{})[:60*second], every); len(marks) > 0 {
+	speech := piece(1, scene.Synthetic{})[:60*second]
+	if marks := hearPiece(speech, every); len(marks) > 0 {
+		t.Errorf("%+v", marks)
+	}
+	g := signal.Generator{Rate: scene.Rate}
+	keyed := signal.Samples(g.Digits("7", time.Second/10, time.Second/5, signal.Shape{}))
+	if marks := hearPiece(append(keyed, speech[:5*second]...), every); len(marks) != 1 || marks[0].Value != "7" {
 		t.Errorf("%+v", marks)
 	}
 }

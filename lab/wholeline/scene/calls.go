@@ -164,7 +164,7 @@ func (d *director) hold() {
 func (d *director) silence() {
 	if chance(d.r, 0.35) {
 		d.trait(LongSilence)
-		d.wait(22, 70)
+		d.pass(frames(22 * math.Exp(uniform(d.r, 0, math.Log(120./22)))))
 		return
 	}
 	d.trait("silence of 8 to 18 s")

@@ -44,7 +44,7 @@ const (
 
 // LongSilence is the trait of calls in which nothing is heard for longer than a recorder waits that has nothing but its
 // ears: 20 s.
-const LongSilence = "silence of 22 to 70 s"
+const LongSilence = "silence of 22 to 120 s"
 
 // Call is what happened, in frames of its line; -1 stands for never.
 type Call struct {
