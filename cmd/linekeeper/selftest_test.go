@@ -155,3 +155,30 @@ func TestSelftestBesideARecorder(t *testing.T) {
 		t.Errorf("exit code %d, %s", code, errs)
 	}
 }
+
+// TestSelftestLightOfARunningRecorder: its state is asked for, in the words of the operator guide.
+func TestSelftestLightOfARunningRecorder(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/operator-guide.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []call.State{call.StateFault, call.StateRecording, call.StatePaused, call.StateAlarm, call.StateOffline, call.StateIdle} {
+		if words := lightWords[patterns[state]]; words == "" || !strings.Contains(string(guide), "| "+words+" |") {
+			t.Errorf("state %s: %q is not how the guide has it", state, words)
+		}
+	}
+	for typed, want := range map[string]string{"y\n": "PASS seen", "n\n": "FAIL it does not show", "\n": "SKIP there is one; nobody answered"} {
+		var told strings.Builder
+		s := selftester{cfg: newConfig(), status: &statusReport{Status: wire.Status{State: call.StateIdle}}, person: selftest.NewPerson(&told, strings.NewReader(typed))}
+		s.cfg.Light.Pin = "GPIO17"
+		if r := s.light(t.Context()); !strings.HasPrefix(verdictOf(r), want) || (r.Do != "") != (r.Verdict == selftest.Fail) {
+			t.Errorf("%q: %+v, want %s", typed, r, want)
+		}
+		if !strings.Contains(told.String(), "The recorder is idle: a short flash every 5 s. Does the light show that?") {
+			t.Errorf("it told %q", told.String())
+		}
+		if s.person = nil; s.light(t.Context()).Verdict != selftest.Skip {
+			t.Error("nobody is there to look")
+		}
+	}
+}
