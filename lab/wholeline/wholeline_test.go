@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +97,9 @@ func TestWholeLines(t *testing.T) {
 		h, err := e.listen(lines[0])
 		if err != nil {
 			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(h.calls, func(f found) bool { return f.ended == call.EndedOnHook }) {
+			t.Errorf("seed %d: no call ended on-hook: %s", seed, describe(h.calls))
 		}
 		total.add(judge(seed, 0, lines[0], h))
 	}
