@@ -2,6 +2,8 @@ package line
 
 import "github.com/linekeeper/linekeeper/call"
 
+const messageTime = 2 // seconds that caller ID lasts at most
+
 // bell is what is known of the telephone's ringing.
 type bell struct {
 	on         bool  // it sounds
@@ -61,7 +63,8 @@ func (l *Line) rang(before int64) {
 		if b.count == 0 || b.begin-before > l.second {
 			b.count++
 		}
-	case !c.incoming && b.begin-c.trigger < l.second && c.reason != call.BeganContinued: // heard as voice
+	case !c.incoming && c.reason == call.BeganVoice && min(c.voice, b.begin)-c.trigger < messageTime*l.second && b.begin-c.voice < l.ringGap:
+		// what was heard as voice was this ring, or a message before it that was damaged
 		l.bellBegan()
 	case b.begin-c.voice < l.second || l.known() < b.begin-l.second/2:
 		return // in the middle of voices or music

@@ -110,7 +110,7 @@ func (l *Line) toned(m call.Mark) {
 	}
 	l.keep(m)
 	if kind == tone.Dial {
-		l.dialTone = m.Position
+		l.dialTone, l.dialKnown = m.Position, true
 	}
 	if !l.inCall || kind == tone.Notice || c.incoming && !c.answered {
 		return
@@ -178,6 +178,9 @@ func (l *Line) heard(s *side, span voice.Span) {
 			l.call.voice, l.call.lost = span.End, 0
 		}
 		l.talked(span)
+		if !s.levels.even(s.run, int64(l.piece)) {
+			l.call.said += span.End - span.Begin
+		}
 		l.call.number.heard(s, span, l)
 		return
 	}
@@ -237,5 +240,7 @@ func (l *Line) beginByVoice(s *side) {
 	spoken := !s.levels.even(s.run, int64(l.piece))
 	l.begin(first, call.BeganVoice)
 	l.call.voice = latest
-	l.call.number.done = spoken // somebody is called
+	if spoken {
+		l.call.said = latest - first
+	}
 }

@@ -8,7 +8,7 @@ import (
 
 // An unknown dial tone.
 const (
-	dialToneLeast = 12   // tenths of a second
+	dialToneLeast = 15   // tenths of a second
 	dialToneAbove = 12.0 // dB above the line's noise
 )
 
@@ -43,17 +43,18 @@ func (l *Line) keyed(m call.Mark) {
 }
 
 // unknownDialTone ends the call where the first digit after a while is keyed into a steady tone: that is a dial tone,
-// whichever country's, and so this is the next call. With a hook it is the handset that tells calls apart.
+// whichever country's, and so this is the next call; not so where the line's dial tone is known, for then it would have been
+// told. With a hook it is the handset that tells calls apart.
 func (l *Line) unknownDialTone(m call.Mark) {
 	c, before := &l.call, l.lastDigit
 	l.lastDigit = m.Position
-	if !l.inCall || l.hook.is || c.incoming && !c.answered || m.Position-before < betweenDigits*l.second {
+	if !l.inCall || l.hook.is || l.dialKnown || c.incoming && !c.answered || m.Position-before < betweenDigits*l.second {
 		return
 	}
 	for i := range l.sides {
 		v := &l.sides[i].levels
-		from, power := v.steadyBefore(m.Position - int64(l.piece))
 		quiet, ok := v.noise.between(c.began, m.Position, l.second, 0)
+		from, power := v.steadyBefore(m.Position - int64(l.piece))
 		if ok && m.Position-from >= dialToneLeast*l.second/10 && 10*math.Log10(power) > quiet+dialToneAbove && from-c.trigger >= firstTime*l.second {
 			l.dialTone = from
 			l.end(min(c.voice+l.tail, from), min(c.voice, from), call.EndedTone)

@@ -140,6 +140,7 @@ type Line struct {
 	after     aftermath
 	dialTone  int64     // where the last one began
 	lastDigit int64     // where it was keyed
+	dialKnown bool      // the tones have told one
 	lastID    call.Mark // the last intact caller ID
 	lastHeard int64
 	alarm     string

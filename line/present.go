@@ -18,6 +18,7 @@ type present struct {
 	answeredAt int64
 	talk       int64 // frames heard since the last ring that are neither ring nor message
 	talkFrom   int64 // what is heard before is none
+	said       int64 // frames of what is as uneven as voices are
 	number     number
 }
 
@@ -30,6 +31,7 @@ type number struct {
 
 // How long people take to dial, in seconds.
 const (
+	saidLeast     = 2  // of voice before the first digit: it is no number that is dialled
 	betweenDigits = 8  // two digits of a number are no longer apart
 	beforeDigits  = 15 // the first digit comes within this time
 	afterDialTone = 60 // and where a dial tone is heard, within this
@@ -55,6 +57,8 @@ func (n *number) add(m call.Mark, c *present, second int64) {
 	}
 	switch {
 	case n.done:
+	case len(n.digits) == 0 && !c.dialTone && c.reason == call.BeganVoice && c.said >= saidLeast*second:
+		n.done = true // somebody called, and was answered
 	case len(n.digits) == 0 && (m.Position-c.trigger > within*second || c.reason == call.BeganContinued), len(n.digits) == mostDigits:
 		n.done = true
 	default:
