@@ -81,6 +81,8 @@ func (c Call) Talk() (begin, end int64) {
 	}
 }
 
+func (c *Call) trait(t string) { c.Traits = append(c.Traits, t) }
+
 // Move is what a hook contact tells.
 type Move struct {
 	At      int64 // frame
@@ -169,7 +171,7 @@ func makeCard(r *rand.Rand, country country, v Voices, least, most int) []Line {
 		}
 		lines[i].About += fmt.Sprintf(", crosstalk %.0f dB", level)
 		for k := range lines[i].Calls {
-			lines[i].Calls[k].Traits = append(lines[i].Calls[k].Traits, "crosstalk of a stereo card")
+			lines[i].Calls[k].trait("crosstalk of a stereo card")
 		}
 		lines[i] = quantise(lines[i], [][]float32{mixed}, directors[i].params.clip)
 	}
