@@ -119,7 +119,11 @@ func (l *Line) toned(m call.Mark) {
 	recall := m.Position-l.hook.recall < recallTime*l.second
 	switch {
 	case kind == tone.RingBack:
-		l.dialled(m.Position)
+		before := m.Position
+		if n := c.number.digits; len(n) > 0 && n[0].Position >= before {
+			before += m.Frames // of one frequency with the dial tone, which was taken for its first burst
+		}
+		l.dialled(before)
 	case kind == tone.Dial && (first || recall):
 		c.dialTone = c.dialTone || first
 	default:

@@ -103,7 +103,7 @@ func (c Config) limits(f pcm.Format) limits {
 	return limits{
 		preRoll:     f.Frames(c.PreRoll),
 		hangOver:    f.Frames(c.HangOver),
-		putBackTime: f.Frames(c.PutBack),
+		putBackTime: f.Frames(min(c.PutBack, c.HangOver)),
 		tail:        f.Frames(min(c.Tail, c.HangOver)),
 		minLength:   f.Frames(c.MinLength),
 		within:      f.Frames(c.Within),
