@@ -116,7 +116,7 @@ configurations() {
 	done
 	linekeeper check-config /etc/linekeeper/linekeeper.toml | grep -q '0 lines, opus, ring of 2048 MiB' || fail "example configuration of the recorder"
 	# Every key of it stands there with the value that it has without.
-	sed 's/^# \([a-z_]* = \)/\1/' /etc/linekeeper/linekeeper.toml | sed '/^name =/d; /^device =/d; /^port =/d; /^channels =/d; /^sides =/d' >/tmp/every.toml
+	sed 's/^# \([a-z_]* = \)/\1/' /etc/linekeeper/linekeeper.toml | sed '/^name =/d; /^device =/d; /^port =/d; /^hook =/d; /^country =/d; /^channels =/d; /^sides =/d' >/tmp/every.toml
 	linekeeper check-config /tmp/every.toml | grep -q '0 lines, opus, ring of 2048 MiB' || fail "commented keys of the recorder"
 	code=0
 	said=$(linekeeper-hq check-config /etc/linekeeper-hq/linekeeper-hq.toml 2>&1) || code=$?

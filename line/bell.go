@@ -2,9 +2,12 @@ package line
 
 import "github.com/linekeeper/linekeeper/call"
 
+const messageTime = 2 // seconds that caller ID lasts at most
+
 // bell is what is known of the telephone's ringing.
 type bell struct {
 	on         bool  // it sounds
+	counts     bool  // and it is a call that rings
 	begin, end int64 // of the last burst, or so far
 	first      int64 // beginning of the call's first burst
 	count      int   // of the call's rings: two bursts that follow each other at once are one
@@ -33,7 +36,7 @@ func (l *Line) listenToBell() {
 		b.end = l.position
 	case b.on:
 		b.on, b.end = false, max(end, b.begin)
-		if l.inCall && l.call.incoming {
+		if l.inCall && b.counts {
 			l.keep(call.Mark{Kind: call.MarkRing, Position: b.begin, Frames: b.end - b.begin})
 		}
 	}
@@ -42,6 +45,7 @@ func (l *Line) listenToBell() {
 // rang takes that it rings now; before is where the last burst ended.
 func (l *Line) rang(before int64) {
 	b, c := &l.bell, &l.call
+	b.counts = false
 	if l.hook.off {
 		return // it cannot ring: that is another line's, or no bell
 	}
@@ -59,8 +63,11 @@ func (l *Line) rang(before int64) {
 		if b.count == 0 || b.begin-before > l.second {
 			b.count++
 		}
-	case !c.incoming && b.begin-c.trigger < l.second && c.reason != call.BeganContinued: // heard as voice
+	case !c.incoming && c.reason == call.BeganVoice && min(c.voice, b.begin)-c.trigger < messageTime*l.second && b.begin-c.voice < l.ringGap:
+		// what was heard as voice was this ring, or a message before it that was damaged
 		l.bellBegan()
+	case b.begin-c.voice < l.second || l.known() < b.begin-l.second/2:
+		return // in the middle of voices or music
 	case b.begin-l.lastID.Position < l.ringGap && l.lastID.Position > c.trigger: // it was this call's, though it came as a waiting one's
 		l.next(l.lastID.Position, call.BeganCallerID)
 		l.bellBegan()
@@ -69,7 +76,7 @@ func (l *Line) rang(before int64) {
 		l.next(b.begin, call.BeganRing)
 		l.bellBegan()
 	}
-	c.talk, c.answered = 0, false
+	b.counts, c.talk, c.answered = true, 0, false
 }
 
 // bellBegan says that a call begins with this ring.

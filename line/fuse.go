@@ -110,7 +110,7 @@ func (l *Line) toned(m call.Mark) {
 	}
 	l.keep(m)
 	if kind == tone.Dial {
-		l.dialTone = m.Position
+		l.dialTone, l.dialKnown = m.Position, true
 	}
 	if !l.inCall || kind == tone.Notice || c.incoming && !c.answered {
 		return
@@ -119,14 +119,22 @@ func (l *Line) toned(m call.Mark) {
 	recall := m.Position-l.hook.recall < recallTime*l.second
 	switch {
 	case kind == tone.RingBack:
-		l.dialled(m.Position)
+		before := m.Position
+		if n := c.number.digits; len(n) > 0 && n[0].Position >= before {
+			before += m.Frames // of one frequency with the dial tone, which was taken for its first burst
+		}
+		l.dialled(before)
 	case kind == tone.Dial && (first || recall):
 		c.dialTone = c.dialTone || first
 	default:
 		l.dialled(m.Position)
 		l.after = aftermath{on: true, since: m.Position, last: l.position}
 		l.hook.over = l.hook.off
-		l.end(m.Position+l.tail, m.Position, call.EndedTone)
+		at := m.Position + l.tail
+		if kind == tone.Dial {
+			at = min(c.voice+l.tail, m.Position) // what follows may be another call's
+		}
+		l.end(at, m.Position, call.EndedTone)
 	}
 }
 
@@ -165,20 +173,24 @@ func (l *Line) silent(m call.Mark) {
 // heard takes a stretch of voice.
 func (l *Line) heard(s *side, span voice.Span) {
 	l.lastHeard = max(l.lastHeard, span.End)
+	if span.Begin > s.run.End {
+		s.run.Begin = span.Begin
+	}
+	s.run.End = span.End
 	if l.inCall {
 		if span.End > l.call.voice {
 			l.call.voice, l.call.lost = span.End, 0
 		}
 		l.talked(span)
+		if !s.levels.even(s.run, int64(l.piece)) {
+			l.call.said += span.End - span.Begin
+		}
+		l.call.number.heard(s, span, l)
 		return
 	}
 	if l.hook.is && !l.hook.off {
 		return // the hook decides alone
 	}
-	if span.Begin > s.run.End {
-		s.run.Begin = span.Begin
-	}
-	s.run.End = span.End
 	if l.after.on && s.levels.even(s.run, int64(l.piece)) {
 		l.after.last = span.End
 		return
@@ -229,6 +241,10 @@ func (l *Line) beginByVoice(s *side) {
 			latest = max(latest, spans[len(spans)-1].End)
 		}
 	}
+	spoken := !s.levels.even(s.run, int64(l.piece))
 	l.begin(first, call.BeganVoice)
 	l.call.voice = latest
+	if spoken {
+		l.call.said = latest - first
+	}
 }

@@ -103,7 +103,7 @@ func (c Config) limits(f pcm.Format) limits {
 	return limits{
 		preRoll:     f.Frames(c.PreRoll),
 		hangOver:    f.Frames(c.HangOver),
-		putBackTime: f.Frames(c.PutBack),
+		putBackTime: f.Frames(min(c.PutBack, c.HangOver)),
 		tail:        f.Frames(min(c.Tail, c.HangOver)),
 		minLength:   f.Frames(c.MinLength),
 		within:      f.Frames(c.Within),
@@ -139,6 +139,8 @@ type Line struct {
 	bell      bell
 	after     aftermath
 	dialTone  int64     // where the last one began
+	lastDigit int64     // where it was keyed
+	dialKnown bool      // the tones have told one
 	lastID    call.Mark // the last intact caller ID
 	lastHeard int64
 	alarm     string
@@ -200,6 +202,7 @@ func (l *Line) Feed(p pcm.Period) []call.Event {
 func (l *Line) start(at int64) {
 	l.started, l.position, l.earliest, l.dialTone, l.lastHeard = true, at, at, never, at
 	l.bell.end, l.hook.recall, l.lastID.Position = never, never, never
+	l.lastDigit = never
 	for i := range l.sides {
 		l.sides[i].origin = at
 	}

@@ -28,6 +28,7 @@ const (
 	noiseBlocks  = 120 // kept
 	noiseLeast   = 3   // blocks of each kind that it takes
 	noiseQuieter = 3.0 // dB
+	idleBefore   = 20  // seconds before a call
 	noiseLow     = 0.1 // of a call's blocks are quieter than its noise: those in which nobody speaks
 )
 
@@ -69,15 +70,19 @@ func (n *noiseFloor) between(from, to, second int64, share float64) (dB float64,
 	return all[int(share*float64(len(all)-1)+0.5)], true
 }
 
-// heldStill says whether the line sounds as it did in the call, from its beginning to the last voice: then it may be on
-// hold. Where nobody knows, it is not.
+// heldStill says whether the line sounds as it did in the call, from its beginning to the last voice, or, where that was too
+// short, louder than before the call: then it may be on hold. Where nobody knows, it is not.
 func (l *Line) heldStill() bool {
 	c := &l.call
 	for i := range l.sides {
 		n := &l.sides[i].levels.noise
 		then, ok1 := n.between(max(c.trigger, c.answeredAt), c.voice, l.second, noiseLow)
 		now, ok2 := n.between(c.voice+l.second, l.position, l.second, 0.5)
-		if !ok1 || !ok2 || now < then-noiseQuieter {
+		idle, ok3 := n.between(c.trigger-idleBefore*l.second, c.trigger-l.second, l.second, 0.5)
+		switch {
+		case !ok2, ok1 && now < then-noiseQuieter:
+			return false
+		case !ok1 && (!ok3 || now < idle+noiseQuieter/2): // hardly anything was said
 			return false
 		}
 	}

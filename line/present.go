@@ -2,6 +2,7 @@ package line
 
 import (
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/line/voice"
 )
 
 // present is the call that goes on.
@@ -17,6 +18,7 @@ type present struct {
 	answeredAt int64
 	talk       int64 // frames heard since the last ring that are neither ring nor message
 	talkFrom   int64 // what is heard before is none
+	said       int64 // frames of what is as uneven as voices are
 	number     number
 }
 
@@ -24,10 +26,12 @@ type present struct {
 type number struct {
 	done   bool // what is keyed from now on is for whoever has answered
 	digits []call.Mark
+	talk   int64 // frames of voice since the last of them
 }
 
 // How long people take to dial, in seconds.
 const (
+	saidLeast     = 2  // of voice before the first digit: it is no number that is dialled
 	betweenDigits = 8  // two digits of a number are no longer apart
 	beforeDigits  = 15 // the first digit comes within this time
 	afterDialTone = 60 // and where a dial tone is heard, within this
@@ -53,10 +57,22 @@ func (n *number) add(m call.Mark, c *present, second int64) {
 	}
 	switch {
 	case n.done:
+	case len(n.digits) == 0 && !c.dialTone && c.reason == call.BeganVoice && c.said >= saidLeast*second:
+		n.done = true // somebody called, and was answered
 	case len(n.digits) == 0 && (m.Position-c.trigger > within*second || c.reason == call.BeganContinued), len(n.digits) == mostDigits:
 		n.done = true
 	default:
-		n.digits = append(n.digits, m)
+		n.digits, n.talk = append(n.digits, m), 0
+	}
+}
+
+// heard takes what is heard after a digit: a voice is the answer.
+func (n *number) heard(s *side, span voice.Span, l *Line) {
+	if n.done || len(n.digits) == 0 || s.run.Begin < n.end() || s.levels.even(s.run, int64(l.piece)) {
+		return
+	}
+	if n.talk += span.End - span.Begin; n.talk >= l.minLength {
+		l.dialled(span.End)
 	}
 }
 

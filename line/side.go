@@ -61,8 +61,8 @@ type levels struct {
 }
 
 type pieceLevel struct {
-	end int64
-	dB  float64
+	end   int64
+	power float64
 }
 
 const (
@@ -91,18 +91,38 @@ func (v *levels) end(position int64) {
 		return
 	}
 	power := v.squares / float64(v.frames)
-	v.pieces[v.next%levelsKept] = pieceLevel{end: position, dB: 10 * math.Log10(max(power, 1e-2))}
+	v.pieces[v.next%levelsKept] = pieceLevel{end: position, power: max(power, 1e-2)}
 	v.next++
 	v.noise.hear(power, position)
 	v.squares, v.frames = 0, 0
 }
 
+// steadyBefore is how long it was as loud as it is just before a position, and how loud.
+func (v *levels) steadyBefore(position int64) (from int64, power float64) {
+	sum, n := 0.0, 0.0
+	from = position
+	for i := 1; i < levelsKept; i++ {
+		p := v.pieces[(v.next-i+2*levelsKept)%levelsKept]
+		before := v.pieces[(v.next-i-1+2*levelsKept)%levelsKept]
+		if p.end > position || p.end == 0 {
+			continue
+		}
+		two := (p.power + before.power) / 2
+		if n > 0 && math.Abs(10*math.Log10(two*n/sum)) > evenWithin {
+			break
+		}
+		sum, n, from = sum+two, n+1, before.end
+	}
+	return from, sum / max(n, 1)
+}
+
 // even says whether a span is as loud all the time, but for its edges, as tones are and voices are not.
 func (v *levels) even(span voice.Span, piece int64) bool {
 	v.scratch = v.scratch[:0]
-	for _, p := range v.pieces {
-		if p.end > span.Begin+2*piece && p.end <= span.End-2*piece {
-			v.scratch = append(v.scratch, p.dB)
+	for i := range levelsKept {
+		p, before := v.pieces[(v.next+i)%levelsKept], v.pieces[(v.next+i+levelsKept-1)%levelsKept]
+		if i > 0 && p.end > span.Begin+2*piece && p.end <= span.End-2*piece {
+			v.scratch = append(v.scratch, 10*math.Log10((p.power+before.power)/2)) // two, since many tones beat
 		}
 	}
 	if len(v.scratch) < evenLeast {

@@ -50,6 +50,7 @@ type captureConfig struct {
 type callsConfig struct {
 	PreRoll  settings.Duration `toml:"pre_roll"`
 	HangOver settings.Duration `toml:"hang_over"`
+	PutBack  settings.Duration `toml:"put_back"`
 	Tail     settings.Duration `toml:"tail"`
 	Shortest settings.Duration `toml:"shortest"`
 	Longest  settings.Duration `toml:"longest"`
@@ -106,7 +107,8 @@ func newConfig() config {
 		},
 		Calls: callsConfig{
 			PreRoll:  settings.Duration(2 * time.Second),
-			HangOver: settings.Duration(20 * time.Second),
+			HangOver: settings.Duration(75 * time.Second),
+			PutBack:  settings.Duration(15 * time.Second),
 			Tail:     settings.Duration(time.Second),
 			Shortest: settings.Duration(3 * time.Second),
 			Longest:  settings.Duration(2 * time.Hour),
@@ -165,6 +167,7 @@ func (c *config) check() error {
 	within("capture.watchdog", c.Capture.Watchdog, second/2, 60*second)
 	within("calls.pre_roll", c.Calls.PreRoll, 0, 30*second)
 	within("calls.hang_over", c.Calls.HangOver, second, 3600*second)
+	within("calls.put_back", c.Calls.PutBack, second, 3600*second)
 	within("calls.tail", c.Calls.Tail, 0, c.Calls.HangOver)
 	within("calls.shortest", c.Calls.Shortest, 0, 60*second)
 	within("alarms.off_hook", c.Alarms.OffHook, 0, 24*3600*second)

@@ -55,6 +55,7 @@ func (c *config) lineDetector(i int, f pcm.Format, tones tone.Table) line.Config
 	l := line.DefaultConfig()
 	l.PreRoll = time.Duration(c.Calls.PreRoll)
 	l.HangOver = time.Duration(c.Calls.HangOver)
+	l.PutBack = time.Duration(c.Calls.PutBack)
 	l.Tail = time.Duration(c.Calls.Tail)
 	l.Shortest = time.Duration(c.Calls.Shortest)
 	l.Longest = time.Duration(c.Calls.Longest)

@@ -105,10 +105,11 @@ func talk(rng *rand.Rand, rate int, d time.Duration) []int16 {
 	return samples
 }
 
+// quiet is an idle line: it has less noise than a call.
 func quiet(rng *rand.Rand, rate int, d time.Duration) []int16 {
 	samples := make([]int16, int(d.Seconds()*float64(rate)))
 	for i := range samples {
-		samples[i] = int16(30 * rng.NormFloat64())
+		samples[i] = int16(10 * rng.NormFloat64())
 	}
 	return samples
 }

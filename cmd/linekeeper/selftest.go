@@ -23,8 +23,8 @@ const selftestLong = `Tries a recorder that has just been installed, and prints 
 of: level, hum, hook, digits, caller ID and tone country of each line; light, clock, link, headquarters, card and seal.
 
 It tells what to do, step by step: be quiet, lift the handset, press the keys, speak, put it back. Each step ends when it
-has succeeded, when its time is over, or with Enter. With --call somebody also calls the line from another telephone.
-With --unattended it waits for nobody, and leaves out what needs somebody.
+has succeeded, when its time is over, or (but for the first) with Enter, which leaves it out. With --call somebody also
+calls the line from another telephone. With --unattended it waits for nobody, and leaves out what needs somebody.
 
 The recorder must not run, since a line can be heard by one program: stop it first (systemctl stop linekeeper) and start it
 again afterwards. Beside one that runs, what needs no line is tried. Nothing that is heard is kept.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/cmd/internal/selftest"
+	"github.com/linekeeper/linekeeper/recorder"
 	"github.com/linekeeper/linekeeper/seal"
 	"github.com/linekeeper/linekeeper/wire"
 )
@@ -89,6 +90,10 @@ func TestSelftestWithoutHeadquartersOrLight(t *testing.T) {
 func TestSelftestHookOfALine(t *testing.T) {
 	s := selftester{cfg: newConfig()}
 	s.cfg.Lines = []lineConfig{{Name: "a"}, {Name: "b", Hook: "no such pin"}, {Name: "c", Hook: hookAuto, Port: "99-1"}, {Name: "d", Hook: "usb99_1"}}
+	s.cfg.Lines[0].Country = "KE"
+	if l := s.line(0); l.Country != "ke" {
+		t.Errorf("the country of the line is %q", l.Country)
+	}
 	s.hooks = openHooks(s.cfg.Lines, discard)
 	for i, want := range []struct{ hook, none, err bool }{{}, {err: true}, {none: true}, {hook: true}} {
 		l := s.line(i)
@@ -105,6 +110,8 @@ func TestSelftestBesideARecorder(t *testing.T) {
 	socket := filepath.Join(dir, "control.sock")
 	report := statusReport{Status: wire.Status{State: call.StateAlarm, Lines: []wire.LineStatus{
 		{Line: "a", LevelDB: -30, Alarm: "hum of 50 Hz"}, {Line: "b", LevelDB: -50}}}}
+	full := report
+	full.Lines = []wire.LineStatus{{Line: "b", LevelDB: -50, Alarm: recorder.AlarmNotStored}}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+controlStatus, answerJSON(func() (statusReport, error) { return report, nil }))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -117,6 +124,11 @@ func TestSelftestBesideARecorder(t *testing.T) {
 		}
 	}()
 	file := settingsFile(t, "data = \""+dir+"\"\ncontrol = \""+socket+"\"\n[seal]\nclear = true\n[ring]\nsize = \"64MiB\"\n[[line]]\nname = \"a\"\ndevice = \"x\"\n[[line]]\nname = \"b\"\ndevice = \"y\"\n")
+	stored := selftester{cfg: newConfig(), status: &full}
+	stored.cfg.Data, stored.cfg.Ring.Size = dir, 64<<20
+	if r := stored.card(); r.Verdict != selftest.Fail || !strings.Contains(r.Says, "nothing can be stored") {
+		t.Errorf("of a ring that is full: %+v", r)
+	}
 	for asked := errNotRunning; asked != nil; { // until it listens
 		select {
 		case err := <-served:
@@ -141,5 +153,32 @@ func TestSelftestBesideARecorder(t *testing.T) {
 	}
 	if code, _, errs := linekeeper(t, "selftest", "z", "--config", file); code != 2 || !strings.Contains(errs, `no line "z"`) {
 		t.Errorf("exit code %d, %s", code, errs)
+	}
+}
+
+// TestSelftestLightOfARunningRecorder: its state is asked for, in the words of the operator guide.
+func TestSelftestLightOfARunningRecorder(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/operator-guide.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []call.State{call.StateFault, call.StateRecording, call.StatePaused, call.StateAlarm, call.StateOffline, call.StateIdle} {
+		if words := lightWords[patterns[state]]; words == "" || !strings.Contains(string(guide), "| "+words+" |") {
+			t.Errorf("state %s: %q is not how the guide has it", state, words)
+		}
+	}
+	for typed, want := range map[string]string{"y\n": "PASS seen", "n\n": "FAIL it does not show", "\n": "SKIP there is one; nobody answered"} {
+		var told strings.Builder
+		s := selftester{cfg: newConfig(), status: &statusReport{Status: wire.Status{State: call.StateIdle}}, person: selftest.NewPerson(&told, strings.NewReader(typed))}
+		s.cfg.Light.Pin = "GPIO17"
+		if r := s.light(t.Context()); !strings.HasPrefix(verdictOf(r), want) || (r.Do != "") != (r.Verdict == selftest.Fail) {
+			t.Errorf("%q: %+v, want %s", typed, r, want)
+		}
+		if !strings.Contains(told.String(), "The recorder is idle: a short flash every 5 s. Does the light show that?") {
+			t.Errorf("it told %q", told.String())
+		}
+		if s.person = nil; s.light(t.Context()).Verdict != selftest.Skip {
+			t.Error("nobody is there to look")
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/cmd/internal/selftest"
 	"github.com/linekeeper/linekeeper/gpio"
+	"github.com/linekeeper/linekeeper/recorder"
 	"github.com/linekeeper/linekeeper/uplink/mqtt"
 	"github.com/linekeeper/linekeeper/uplink/tus"
 	"github.com/linekeeper/linekeeper/wire"
@@ -187,7 +188,15 @@ func (t *selftester) askBroker(ctx context.Context, id identity) (a wire.HaveAns
 // card writes to where the calls are kept.
 func (t *selftester) card() selftest.Result {
 	room := max(0, int64(t.cfg.Ring.Size)-selftest.Used(t.cfg.ringDir()))
-	return selftest.Card(&selftest.Folder{Dir: t.cfg.Data}, t.cfg.Data, room)
+	r := selftest.Card(&selftest.Folder{Dir: t.cfg.Data}, t.cfg.Data, room)
+	if r.Verdict == selftest.Pass && t.status != nil {
+		for _, l := range t.status.Lines {
+			if strings.Contains(l.Alarm, recorder.AlarmNotStored) {
+				r.Verdict, r.Says, r.Do = selftest.Fail, recorder.AlarmNotStored, "see `linekeeper status`: headquarters has to receive first, or ring.when_full has to allow old calls to be given up"
+			}
+		}
+	}
+	return r
 }
 
 // seal says whom calls are sealed to.

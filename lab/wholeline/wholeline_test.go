@@ -1,10 +1,13 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/lab/signal"
 	"github.com/linekeeper/linekeeper/lab/wholeline/scene"
 )
 
@@ -95,6 +98,9 @@ func TestWholeLines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if !slices.ContainsFunc(h.calls, func(f found) bool { return f.ended == call.EndedOnHook }) {
+			t.Errorf("seed %d: no call ended on-hook: %s", seed, describe(h.calls))
+		}
 		total.add(judge(seed, 0, lines[0], h))
 	}
 	if total.calls < 2 || total.whole != total.calls {
@@ -102,13 +108,19 @@ func TestWholeLines(t *testing.T) {
 	}
 }
 
-// TestSpeechIsNoSignal: nothing is heard in a piece of synthetic speech, which is the same again.
+// TestSpeechIsNoSignal: nothing is heard in a piece of synthetic speech, but a digit is that is keyed before it.
 func TestSpeechIsNoSignal(t *testing.T) {
 	every, err := everyForm()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if marks := hearPiece(piece(1, scene.Synthetic{})[:60*second], every); len(marks) > 0 {
+	speech := piece(1, scene.Synthetic{})[:60*second]
+	if marks := hearPiece(speech, every); len(marks) > 0 {
+		t.Errorf("%+v", marks)
+	}
+	g := signal.Generator{Rate: scene.Rate}
+	keyed := signal.Samples(g.Digits("7", time.Second/10, time.Second/5, signal.Shape{}))
+	if marks := hearPiece(append(keyed, speech[:5*second]...), every); len(marks) != 1 || marks[0].Value != "7" {
 		t.Errorf("%+v", marks)
 	}
 }

@@ -14,9 +14,12 @@
 // for, each 20 ms over the last 160 ms. Speech and music that have come over a line hold nothing so low, and mains hum is
 // upside down earlier.
 //
+// Some countries ring with 50 Hz, as mains hum has: that is a ring where it comes at once, 15 dB above what was there, and
+// goes again within seconds.
+//
 // A ring is certain after 0.3 s, and has ended when it is fainter by 10 dB for 60 ms or another sound. Limits: rings of 15
-// to 35 Hz (countries that ring with 50 Hz are not heard, for that is mains hum); bursts of 0.3 s and more; a tap whose
-// transformer or card takes away all below 200 Hz.
+// to 35 Hz and of 50 Hz; bursts of 0.3 s and more; a tap whose transformer or card takes away all below 200 Hz; hum that
+// is switched on, without even harmonics, rings once.
 //
 // It is pure: the same samples give the same bursts whatever the sizes in which they are fed.
 package ring
@@ -32,6 +35,7 @@ const (
 	window    = 64  // values that are compared: 160 ms
 	leastHalf = 6   // values: half a period of 33 Hz
 	mostHalf  = 14  // of 14.3 Hz
+	mainsHalf = 4   // of 50 Hz
 	kept      = window + 2*mostHalf + 1
 	memory    = 20 // hops of which the power is known
 
@@ -44,6 +48,13 @@ const (
 	fainter    = 0.1  // 10 dB
 	over       = 3    // hops that are fainter
 	other      = 8    // hops that are something else
+
+	mainsLeast  = 1e-4 // -40 dBFS: what a ring of 50 Hz has at least
+	mainsSmooth = 0.35 // correlation from one value to the next: a voice of 150 Hz has less
+	mainsRise   = 30.0 // 15 dB above the least of the last 6 s
+	floorHops   = 25   // of a block of the least: 0.5 s
+	floors      = 12   // blocks
+	floorsHad   = 4    // blocks that must have been heard
 )
 
 // Detector listens to one channel. Its zero value is not usable; see New.
@@ -61,6 +72,7 @@ type Detector struct {
 	hops    int
 	lows    [memory]float64 // power below 200 Hz of the last hops
 	powers  [memory]float64 // power of the channel
+	floor   [floors]float64 // the least power below 200 Hz of each block; a ring
 	are     int             // hops in a row that ring
 	not     int             // while it rings: hops in a row that do not
 	faint   int             // and that are fainter
@@ -138,7 +150,7 @@ func (d *Detector) Lost(frames int64) []Burst {
 	d.end(d.position)
 	d.position += frames
 	clear(d.recent)
-	d.lows, d.powers, d.values = [memory]float64{}, [memory]float64{}, [kept]float64{}
+	d.lows, d.powers, d.values, d.floor = [memory]float64{}, [memory]float64{}, [kept]float64{}, [floors]float64{}
 	d.at, d.phase, d.settled, d.power, d.hops, d.are = 0, 0, 0, 0, 0, 0
 	return d.bursts
 }
@@ -160,7 +172,12 @@ func (d *Detector) hop() {
 	d.lows[d.hops%memory], d.powers[d.hops%memory] = low, d.power/hop
 	d.power = 0
 	d.hops++
-	rings := d.settled >= kept && d.loud() && alternates(&x)
+	d.follow()
+	half := 0
+	if d.settled >= kept && d.loud() {
+		half = alternates(&x)
+	}
+	rings := half >= leastHalf || half == mainsHalf && d.sudden()
 	switch {
 	case !d.ringing && rings:
 		if d.are++; d.are >= certain {
@@ -187,8 +204,41 @@ func (d *Detector) loud() bool {
 	return low > leastPower*window/hop && low > leastShare*all && now > fainter*most
 }
 
-// alternates says whether the last window is upside down what was half a period before.
-func alternates(x *[kept]float64) bool {
+// recentPower is the power below 200 Hz of the last hops.
+func (d *Detector) recentPower() (power float64) {
+	for n := range over {
+		power += d.lows[(d.hops-1-n+memory)%memory] / over
+	}
+	return power
+}
+
+// follow follows what is there below 200 Hz when it does not ring.
+func (d *Detector) follow() {
+	one := &d.floor[d.hops/floorHops%floors]
+	if power := d.recentPower(); d.hops%floorHops == 0 || power < *one {
+		*one = power
+	}
+}
+
+// sudden says whether what alternates as mains hum does has just come.
+func (d *Detector) sudden() bool {
+	blocks := d.hops / floorHops
+	if blocks < floorsHad {
+		return false
+	}
+	least := math.Inf(1)
+	for i := range min(blocks, floors) {
+		if i == 0 && blocks < floors {
+			continue // when the filter filled
+		}
+		least = min(least, d.floor[i])
+	}
+	power := d.recentPower()
+	return power > mainsLeast && power > mainsRise*least
+}
+
+// alternates finds half a period, in values, of which the last window is upside down what it was before; 0: none.
+func alternates(x *[kept]float64) (half int) {
 	var r [mostHalf + 1]float64
 	deepest := 0.0
 	for lag := 1; lag <= mostHalf; lag++ {
@@ -196,23 +246,23 @@ func alternates(x *[kept]float64) bool {
 		deepest = min(deepest, r[lag])
 	}
 	if deepest > upsideDown {
-		return false
+		return 0
 	}
-	half := 1
+	half = 1
 	for r[half] > nearly*deepest {
 		half++
 	}
 	for half < mostHalf && r[half+1] < r[half] {
 		half++
 	}
-	if half < leastHalf {
-		return false
-	}
 	whole := 0.0
 	for lag := 2*half - 1; lag <= 2*half+1 && lag < kept-window; lag++ {
 		whole = max(whole, correlation(x, lag))
 	}
-	return whole > again
+	if whole < again || half == mainsHalf && r[1] < mainsSmooth {
+		return 0
+	}
+	return half
 }
 
 // correlation is that of the last window with what was so many values before: 1 where they are the same.

@@ -77,11 +77,11 @@ func listen(samples []int16, rate, size int) (all []Burst, d *Detector) {
 }
 
 func TestRings(t *testing.T) {
-	for _, hz := range []float64{16.7, 20, 25, 30, 33.3} {
+	for _, hz := range []float64{16.7, 20, 25, 30, 33.3, 50} {
 		for shape, wave := range map[string]func(float64) func(float64) float64{
 			"sine": func(hz float64) func(float64) float64 { return sine(hz) }, "clipped": clipped, "spikes": spikes,
 		} {
-			for _, level := range []float64{-8, -25, -38} {
+			for _, level := range []float64{-8, -25, -36} {
 				for _, seconds := range []float64{0.4, 2} {
 					t.Run(fmt.Sprintf("%v Hz %s %v dBFS %v s", hz, shape, level, seconds), func(t *testing.T) {
 						samples := join(quiet(3), play(rate, seconds, level, wave(hz)), quiet(3))

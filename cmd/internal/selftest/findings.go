@@ -118,7 +118,7 @@ func (f *findings) voiceLevel() Result {
 	name := f.line.Name
 	switch {
 	case !f.askedToSpeak:
-		return skip(CheckLevel, name, "nobody was asked to speak: it was stopped before; %.0f dBFS without a voice", f.floor)
+		return skip(CheckLevel, name, "nobody spoke: that was left out; %.0f dBFS without a voice", f.floor)
 	case f.spoken < speakFor:
 		return fail(CheckLevel, name, "see whether the tap is at this telephone's handset or line, raise the capture level of the card (alsamixer), and speak longer",
 			"%v of a voice was heard, and %v is wanted; %.0f dBFS without one", f.spoken.Round(100*time.Millisecond), speakFor, f.floor)
@@ -178,7 +178,7 @@ func (f *findings) hook() Result {
 	case f.unheard() != "":
 		return skip(CheckHook, name, "%s", f.unheard())
 	case !f.askedToLift:
-		return skip(CheckHook, name, "nobody was asked to lift the handset: it was stopped before")
+		return skip(CheckHook, name, "lifting the handset was left out")
 	case f.reversed:
 		return fail(CheckHook, name, "turn the contact's sense around in the settings (! before the pin)", "the contact goes the wrong way: it says on-hook when the handset is lifted")
 	case !f.lifted && f.early:
@@ -186,7 +186,7 @@ func (f *findings) hook() Result {
 	case !f.lifted:
 		return fail(CheckHook, name, "see whether the contact's wires are on the pin that the settings name, and on ground; of a handset, whether it is the one in that port", "it did not follow when the handset was lifted")
 	case !f.askedToPutBack:
-		return skip(CheckHook, name, "it was lifted; nobody was asked to put it back: it was stopped before")
+		return skip(CheckHook, name, "it was lifted; putting it back was left out")
 	case !f.putBack || f.offHook:
 		return fail(CheckHook, name, "see whether the contact opens when the handset is on its hook: a call would never end", "stuck off-hook: it did not follow when the handset was put back")
 	}
@@ -216,7 +216,7 @@ func (f *findings) digits() Result {
 	case f.unheard() != "":
 		return skip(CheckDigits, name, "%s", f.unheard())
 	case !f.askedForKeys:
-		return skip(CheckDigits, name, "nobody was asked to press keys: it was stopped before")
+		return skip(CheckDigits, name, "pressing keys was left out")
 	case f.elsewhere != "" && len(f.keys) == 0:
 		return fail(CheckDigits, name, "the two lines are swapped: change the plugs, or device and channels in the settings", "the keys were heard on line %s instead", f.elsewhere)
 	case len(f.keys) == 0:
@@ -238,7 +238,7 @@ func (f *findings) callerID() Result {
 	case f.unheard() != "":
 		return skip(CheckCallerID, name, "%s", f.unheard())
 	case !f.askedToCall:
-		return skip(CheckCallerID, name, "nobody was asked to call: it was stopped before")
+		return skip(CheckCallerID, name, "the call was left out")
 	case f.id.Intact:
 		return pass(CheckCallerID, name, "%s", describeID(f.id))
 	case f.identified:
@@ -271,7 +271,7 @@ func (f *findings) tone() Result {
 	case f.unheard() != "":
 		return skip(CheckTone, name, "%s", f.unheard())
 	case !f.askedToLift:
-		return skip(CheckTone, name, "nobody was asked to lift the handset: it was stopped before")
+		return skip(CheckTone, name, "lifting the handset was left out")
 	case f.dialOurs:
 		return pass(CheckTone, name, "the dial tone is that of %s: %s", country, strings.Join(f.expected, ", "))
 	case country == "" && fits == "":

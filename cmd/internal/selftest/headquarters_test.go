@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/linekeeper/linekeeper/capture"
 	"github.com/linekeeper/linekeeper/line"
 	"github.com/linekeeper/linekeeper/uplink"
 	"github.com/linekeeper/linekeeper/wire"
@@ -137,6 +138,9 @@ func TestRunning(t *testing.T) {
 			if got := string(results[i].Verdict) + " " + results[i].Says; !strings.HasPrefix(got, want) {
 				t.Errorf("%q: %s, want %s", c.alarm, got, want)
 			}
+		}
+		if now := Running("desk", c.alarm, capture.Silence)[0]; now.Verdict == Pass || results[0].Verdict == Fail && now.Verdict != Fail {
+			t.Errorf("at digital silence: %+v", now)
 		}
 		if !strings.Contains(results[5].Says, "systemctl stop linekeeper") {
 			t.Errorf("%+v", results[5])

@@ -42,18 +42,17 @@ func (l *Listening) hear(h Heard, beside *beside) {
 	walk := l.Walks[h.Line]
 	walk.Away(h.Away)
 	turn := l.turn()
-	if turn < 0 || turn == h.Line || !walk.Quieted() {
+	switch {
+	case turn == h.Line || !walk.Quieted():
 		for _, words := range walk.Feed(h.Period) {
 			l.Person.Tell(words)
 		}
-		return
-	}
-	if l.Walks[turn].AwaitsKeys() && beside.hear(turn, h) {
+	case turn >= 0 && l.Walks[turn].AwaitsKeys() && beside.hear(turn, h):
 		l.Walks[turn].HeardElsewhere(walk.line.Name)
 	}
 }
 
-// turn is whose line the installer is led through; negative: all are listened to.
+// turn is whose line the installer is led through; negative: some are still to be quiet.
 func (l *Listening) turn() int {
 	for _, w := range l.Walks {
 		if !w.Quieted() {

@@ -11,22 +11,21 @@ import (
 	"github.com/linekeeper/linekeeper/pcm"
 )
 
-// twoLines are the walks of two lines with somebody there.
-func twoLines(t *testing.T) []*Walk {
+// walksOf are the walks of lines with somebody there.
+func walksOf(t *testing.T, names ...string) []*Walk {
 	t.Helper()
 	var walks []*Walk
-	for _, name := range []string{"desk", "back"} {
+	for _, name := range names {
 		w := NewWalk(Line{Name: name, Format: format}, Plan{Attended: true}, builtIn(t))
 		walks = append(walks, w)
 	}
 	return walks
 }
 
-// rounds gives both lines the same stretch of time, again and again, until the listening is over or the line of the second
-// has no more sound.
-func rounds(ctx context.Context, heard chan<- Heard, sound func(line, at int) []float64) {
+// rounds gives all lines the same stretch of time, again and again, until ctx ends.
+func rounds(ctx context.Context, lines int, heard chan<- Heard, sound func(line, at int) []float64) {
 	for at := 0; ; at += 1600 {
-		for i := range 2 {
+		for i := range lines {
 			p := pcm.Period{Format: format, Position: int64(at), Samples: signal.Samples(sound(i, at))}
 			select {
 			case heard <- Heard{Line: i, Period: p}:
@@ -42,10 +41,10 @@ func rounds(ctx context.Context, heard chan<- Heard, sound func(line, at int) []
 func TestKeysOnTheOtherLine(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	walks := twoLines(t)
+	walks := walksOf(t, "desk", "back")
 	heard := make(chan Heard)
 	pressed := keys("1234567890*#")
-	go rounds(ctx, heard, func(i, at int) []float64 {
+	go rounds(ctx, 2, heard, func(i, at int) []float64 {
 		sound := hiss(-65)(at, 1600)
 		// The first line's quiet is over at 12 s, its lifting at 42 s at the latest: keys from 45 s on.
 		if i == 1 {
@@ -70,21 +69,34 @@ func TestKeysOnTheOtherLine(t *testing.T) {
 	}
 }
 
+// TestOneLineAfterTheOther: also where one line takes longer to be found dead, the installer is at one telephone at a time.
+func TestOneLineAfterTheOther(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	heard := make(chan Heard)
+	go rounds(ctx, 3, heard, func(i, at int) []float64 {
+		if i == 1 {
+			return nothing(at, 1600)
+		}
+		return hiss(-65)(at, 1600)
+	})
+	var told strings.Builder
+	l := Listening{Walks: walksOf(t, "desk", "dead", "back"), Person: &Person{out: &told, lines: make(chan string)}}
+	l.Run(ctx, heard)
+	words := told.String()
+	last, first := strings.Index(words, "desk: say some"), strings.Index(words, "back: lift")
+	if last < 0 || first < last || strings.Contains(words, "dead: lift") {
+		t.Errorf("it told:\n%s", words)
+	}
+}
+
 // TestEnterLeavesAStepOut: each empty line skips what is asked at the time; other words do nothing.
 func TestEnterLeavesAStepOut(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	walks := twoLines(t)[:1]
+	walks := walksOf(t, "desk")
 	heard := make(chan Heard)
-	go func() {
-		for at := 0; ; at += 1600 {
-			select {
-			case heard <- Heard{Period: pcm.Period{Format: format, Position: int64(at), Samples: signal.Samples(hiss(-65)(at, 1600))}}:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	go rounds(ctx, 1, heard, func(_, at int) []float64 { return hiss(-65)(at, 1600) })
 	lines, told := make(chan string), make(chan string)
 	l := Listening{Walks: walks, Person: &Person{out: writer(told), lines: lines}}
 	over := make(chan struct{})
@@ -100,6 +112,11 @@ func TestEnterLeavesAStepOut(t *testing.T) {
 	<-over
 	if asked != 3 {
 		t.Errorf("asked for %d steps, want 3", asked)
+	}
+	for _, r := range walks[0].Results() {
+		if r.Check != CheckHum && r.Verdict != Skip {
+			t.Errorf("what was left out: %+v", r)
+		}
 	}
 	if w := walks[0]; w.found.heard > 13*time.Second || !w.Done() {
 		t.Errorf("%v were heard, done: %t", w.found.heard, w.Done())
@@ -117,7 +134,7 @@ func (w writer) Write(p []byte) (int, error) {
 func TestStoppedBefore(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	walks := twoLines(t)
+	walks := walksOf(t, "desk", "back")
 	(&Listening{Walks: walks}).Run(ctx, nil)
 	for _, w := range walks {
 		for _, r := range w.Results() {

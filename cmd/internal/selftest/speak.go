@@ -43,7 +43,7 @@ func (s *speakStep) ask() string {
 }
 
 func (s *speakStep) limit() time.Duration { return speakLimit }
-func (s *speakStep) hook(bool)            {}
+func (s *speakStep) leave()               { s.found.askedToSpeak = false }
 func (s *speakStep) done() bool           { return s.found.spoken >= speakFor }
 
 func (s *speakStep) feed(p pcm.Period) (progress string) {

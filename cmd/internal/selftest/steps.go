@@ -51,7 +51,7 @@ func (s *quietStep) ask() string {
 }
 
 func (s *quietStep) limit() time.Duration { return silenceFor + awayFor }
-func (s *quietStep) hook(bool)            {}
+func (s *quietStep) leave()               {}
 func (s *quietStep) done() bool           { return s.over }
 
 func (s *quietStep) feed(p pcm.Period) string {
@@ -136,15 +136,15 @@ func formName(f tone.Form) string {
 
 func (s *liftStep) ask() string          { return "lift the handset, and wait" }
 func (s *liftStep) limit() time.Duration { return liftLimit }
-
-func (s *liftStep) hook(lifted bool) { s.sign = s.sign || lifted }
+func (s *liftStep) leave()               { s.found.askedToLift = false }
 
 func (s *liftStep) feed(p pcm.Period) string {
+	f := s.found
+	f.askedToLift = true
+	s.sign = s.sign || f.lifted
 	if s.sign {
 		s.since += p.LostFrames + int64(p.Frames())
 	}
-	f := s.found
-	f.askedToLift = true
 	if s.ours != nil && dialHeard(s.ours.Feed(p)) {
 		f.dialOurs, s.sign = true, true
 	}
@@ -194,7 +194,7 @@ func (s *keysStep) ask() string {
 }
 
 func (s *keysStep) limit() time.Duration { return keysLimit }
-func (s *keysStep) hook(bool)            {}
+func (s *keysStep) leave()               { s.found.askedForKeys = false }
 func (s *keysStep) done() bool           { return len(s.found.keys) == len(asked) }
 
 func (s *keysStep) feed(p pcm.Period) string {
@@ -218,7 +218,7 @@ type putBackStep struct{ found *findings }
 
 func (s *putBackStep) ask() string            { return "put the handset back" }
 func (s *putBackStep) limit() time.Duration   { return hangLimit }
-func (s *putBackStep) hook(bool)              {}
+func (s *putBackStep) leave()                 { s.found.askedToPutBack = false }
 func (s *putBackStep) feed(pcm.Period) string { s.found.askedToPutBack = true; return "" }
 func (s *putBackStep) done() bool             { return !s.found.offHook }
 
@@ -245,7 +245,7 @@ func (s *callStep) ask() string {
 }
 
 func (s *callStep) limit() time.Duration { return callLimit }
-func (s *callStep) hook(bool)            {}
+func (s *callStep) leave()               { s.found.askedToCall = false }
 func (s *callStep) done() bool           { return s.found.id.Intact }
 
 func (s *callStep) feed(p pcm.Period) string {

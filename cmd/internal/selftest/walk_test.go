@@ -85,8 +85,9 @@ type act struct {
 type office struct {
 	base   base
 	acts   map[string]act
-	period int // frames; 0: 1600
-	lost   map[int]int64
+	period int           // frames; 0: 1600
+	lost   map[int]int64 // frames lost before a period
+	gone   int64         // position from which the card gives nothing more; 0: never
 	hook   *contact
 	said   []string
 }
@@ -104,7 +105,7 @@ func (o *office) play(t *testing.T, w *Walk) map[Check]Result {
 			t.Fatalf("the walk has not ended after 10 minutes; it said:\n%s", strings.Join(o.said, "\n"))
 		}
 		p := pcm.Period{Format: w.line.Format, LostFrames: o.lost[n], Position: position + o.lost[n]}
-		if o.base != nil {
+		if o.base != nil && (o.gone == 0 || position < o.gone) {
 			sound := o.base(int(position), o.period)
 			for i, v := range queue[:min(len(queue), o.period)] {
 				sound[i] += v
@@ -342,6 +343,20 @@ func TestACardThatGoesAway(t *testing.T) {
 		if text := string(got.Verdict) + " " + got.Says; !strings.HasPrefix(text, c.want) {
 			t.Errorf("%d frames lost: %s, want %s", c.lost, text, c.want)
 		}
+	}
+}
+
+// TestACardThatStaysAway: the time of a step goes on without a card, and nobody is asked for more.
+func TestACardThatStaysAway(t *testing.T) {
+	o := good()
+	o.gone = 20 * rate
+	delete(o.acts, toLift)
+	w := NewWalk(Line{Name: "desk", Format: format, Country: "gb"}, Plan{Attended: true, Call: true}, builtIn(t))
+	if got := o.play(t, w)[CheckLevel]; got.Verdict != Fail || !strings.HasPrefix(got.Says, "no frames") {
+		t.Errorf("%+v", got)
+	}
+	if said := strings.Join(o.said, "\n"); strings.Contains(said, toPress) {
+		t.Errorf("it went on: %s", said)
 	}
 }
 

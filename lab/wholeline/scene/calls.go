@@ -92,12 +92,12 @@ func (d *director) outgoing() {
 	d.wait(0.6, 5)
 	switch what := d.r.Float64(); {
 	case what < 0.08:
-		d.trait("the other end is busy")
+		d.call.trait("the other end is busy")
 		d.tone(d.country.busy, d.exchange.rounds(d.country.busy, between(d.r, 3, 12)))
 		d.hook(false)
 		return
 	case what < 0.14:
-		d.trait("nobody answers")
+		d.call.trait("nobody answers")
 		d.tone(d.country.ringBack, d.exchange.rounds(d.country.ringBack, between(d.r, 2, 6)))
 		d.hook(false)
 		return
@@ -148,12 +148,12 @@ func (d *director) hold() {
 	d.canvas.add(far, d.now, click(d.r), amplitude(d.params.click-12))
 	d.wait(0.3, 2)
 	if chance(d.r, 0.7) {
-		d.trait("music on hold")
+		d.call.trait("music on hold")
 		music := overLine(d.voices.Music(d.r, frames(uniform(d.r, 8, 60))))
 		level := d.params.far + uniform(d.r, -6, 2)
 		d.put(far, music, 20*math.Log10(max(1e-9, gainTo(music, level))))
 	} else {
-		d.trait("silent hold")
+		d.call.trait("silent hold")
 		d.wait(6, 18)
 	}
 	d.wait(0.3, 2)
@@ -163,17 +163,17 @@ func (d *director) hold() {
 // silence is that nobody speaks.
 func (d *director) silence() {
 	if chance(d.r, 0.35) {
-		d.trait(LongSilence)
-		d.wait(22, 70)
+		d.call.trait(LongSilence)
+		d.pass(frames(22 * math.Exp(uniform(d.r, 0, math.Log(120./22)))))
 		return
 	}
-	d.trait("silence of 8 to 18 s")
+	d.call.trait("silence of 8 to 18 s")
 	d.wait(8, 18)
 }
 
 // menu is keys pressed in the call.
 func (d *director) menu() {
-	d.trait("keys in the call")
+	d.call.trait("keys in the call")
 	d.wait(0.1, 0.5)
 	d.keys(digits(d.r, between(d.r, 1, 5)))
 	d.wait(0.3, 1.5)
@@ -185,7 +185,7 @@ func (d *director) waiting() {
 	if d.country.callerID.modem == keys {
 		return
 	}
-	d.trait("call waiting")
+	d.call.trait("call waiting")
 	d.wait(0.2, 0.5)
 	d.put(far, d.exchange.send(tone(440), frames(0.3)), d.params.tone)
 	d.wait(0.02, 0.1)
@@ -208,7 +208,7 @@ func (d *director) waiting() {
 
 // flash takes the other call: the hook is down for a moment, which the exchange hears, and ends no call.
 func (d *director) flash() {
-	d.trait("hook flash")
+	d.call.trait("hook flash")
 	d.canvas.add(near, d.now, click(d.r), amplitude(d.params.click))
 	d.tell(false)
 	d.wait(0.1, 0.6)
@@ -239,7 +239,7 @@ func (d *director) hangUp() {
 		d.tone(tone, length)
 		d.call.Tone = length >= frames(4)
 		if d.call.Tone {
-			d.trait("tone after the other end hung up")
+			d.call.trait("tone after the other end hung up")
 		}
 	}
 	d.wait(0.1, 0.5)

@@ -19,35 +19,50 @@ type params struct {
 	contactLate           int     // frames by which the hook contact tells a move too late
 }
 
+// site is where a recorder stands.
+type site struct {
+	country country
+	tap     Tap
+	contact bool
+	apart   bool // the sides are two channels
+	params  params
+}
+
+// stage is where and when something happens.
+type stage struct {
+	r      *rand.Rand
+	canvas canvas
+	now    int // frame
+}
+
 // director lets things happen on one line.
 type director struct {
-	r        *rand.Rand
-	country  country
+	site
+	stage
 	exchange exchange
 	ringing  ringing
 	key      key
 	voices   Voices
-	params   params
-	tap      Tap
-	contact  bool
-	apart    bool // the sides are two channels
 
-	canvas canvas
-	now    int // frame
-	call   *Call
-	near   func() []float32
-	far    func() []float32
-	calls  []*Call
-	moves  []Move
+	call  *Call
+	near  func() []float32
+	far   func() []float32
+	calls []*Call
+	moves []Move
 }
 
 func newDirector(r *rand.Rand, c country, v Voices, card bool) *director {
-	d := &director{r: r, country: c, voices: v, exchange: newExchange(r), ringing: newRinging(r, c.ringHz), key: newKey(r)}
-	d.tap, d.contact = LineTap, chance(r, 0.4)
+	d := &director{stage: stage{r: r}, voices: v, exchange: newExchange(r), ringing: newRinging(r, c.ringHz), key: newKey(r)}
+	d.site = site{country: c, tap: LineTap, contact: chance(r, 0.4)}
 	if chance(r, 0.35) {
 		d.tap = HandsetTap
 	}
 	d.apart = !card && chance(r, 0.1)
+	d.params = newParams(r, d.tap)
+	return d
+}
+
+func newParams(r *rand.Rand, tap Tap) params {
 	level := uniform(r, -35, -5)
 	p := params{near: level, far: level - uniform(r, 0, 8)}
 	if chance(r, 0.2) { // the other end is the louder one
@@ -60,7 +75,7 @@ func newDirector(r *rand.Rand, c country, v Voices, card bool) *director {
 	p.click = uniform(r, -25, -2)
 	p.noise = min(p.near, p.far) - uniform(r, 12, 40)
 	p.idleNoise = p.noise - uniform(r, 0, 15)
-	if d.tap == HandsetTap {
+	if tap == HandsetTap {
 		p.idleNoise -= 10
 	}
 	p.lean = uniform(r, 0, 0.8)
@@ -80,47 +95,46 @@ func newDirector(r *rand.Rand, c country, v Voices, card bool) *director {
 		p.disturbances = uniform(r, 0.3, 6)
 	}
 	p.contactLate = frames(uniform(r, 0, 0.03))
-	d.params = p
-	return d
+	return p
 }
 
 // about is the line in words.
-func (d *director) about() string {
-	p := d.params
-	s := fmt.Sprintf("%s, %s, speech %.0f and %.0f dBFS, noise %.0f (idle %.0f), ringing %.0f", d.country.name, d.tap, p.near, p.far, p.noise, p.idleNoise, p.ring)
+func (s site) about() string {
+	p := s.params
+	text := fmt.Sprintf("%s, %s, speech %.0f and %.0f dBFS, noise %.0f (idle %.0f), ringing %.0f", s.country.name, s.tap, p.near, p.far, p.noise, p.idleNoise, p.ring)
 	if p.hum > -100 {
-		s += fmt.Sprintf(", hum %.0f", p.hum)
+		text += fmt.Sprintf(", hum %.0f", p.hum)
 	}
 	if p.clip < 1 {
-		s += fmt.Sprintf(", clips at %.2f", p.clip)
+		text += fmt.Sprintf(", clips at %.2f", p.clip)
 	}
-	if d.contact {
-		s += ", hook contact"
+	if s.contact {
+		text += ", hook contact"
 	}
-	if d.apart {
-		s += ", sides apart"
+	if s.apart {
+		text += ", sides apart"
 	}
-	return s
+	return text
 }
 
 // traits are those that all calls of the line have.
-func (d *director) traits() (t []string) {
-	p := d.params
+func (s site) traits() (t []string) {
+	p := s.params
 	add := func(is bool, what string) {
 		if is {
 			t = append(t, what)
 		}
 	}
-	add(d.contact, "hook contact")
-	add(!d.contact && d.tap == LineTap, "line tap, no contact")
-	add(!d.contact && d.tap == HandsetTap, "handset tap, no contact")
+	add(s.contact, "hook contact")
+	add(!s.contact && s.tap == LineTap, "line tap, no contact")
+	add(!s.contact && s.tap == HandsetTap, "handset tap, no contact")
 	weak := min(p.near, p.far)
 	add(weak-p.noise < 18, "S/N 12 to 18 dB")
 	add(weak < -35, "faint: below -35 dBFS")
 	add(max(p.near, p.far) > -12, "loud: above -12 dBFS")
 	add(p.clip < 1, "tap clips")
 	add(p.hum > -45, "hum above -45 dBFS")
-	add(d.apart, "sides apart")
+	add(s.apart, "sides apart")
 	return t
 }
 
@@ -165,36 +179,34 @@ func (d *director) gap(next Kind) Kind {
 	} else {
 		d.wait(1.2, 7)
 	}
-	d.calls[len(d.calls)-1].Traits = append(d.calls[len(d.calls)-1].Traits, "back to back")
+	d.calls[len(d.calls)-1].trait("back to back")
 	return next
 }
 
 // wait lets time pass.
-func (d *director) wait(from, to float64) { d.pass(frames(uniform(d.r, from, to))) }
+func (s *stage) wait(from, to float64) { s.pass(frames(uniform(s.r, from, to))) }
 
-func (d *director) pass(frames int) {
-	d.now += frames
-	d.canvas.reach(d.now)
+func (s *stage) pass(frames int) {
+	s.now += frames
+	s.canvas.reach(s.now)
 }
 
 // put adds a sound at a level and lets its time pass.
-func (d *director) put(side int, sound []float32, level float64) {
-	d.canvas.add(side, d.now, sound, amplitude(level))
-	d.pass(len(sound))
+func (s *stage) put(side int, sound []float32, level float64) {
+	s.canvas.add(side, s.now, sound, amplitude(level))
+	s.pass(len(sound))
 }
 
 func (d *director) begin(kind Kind) {
 	d.call = &Call{Kind: kind, Begin: int64(d.now), OffHook: -1, FirstKey: -1, LastKey: -1, FirstWord: -1, LastWord: -1, OnHook: -1, Traits: d.traits()}
 	if n := len(d.calls); n > 0 && kind != Missed {
 		if last := d.calls[n-1].Traits; len(last) > 0 && last[len(last)-1] == "back to back" {
-			d.trait("back to back")
+			d.call.trait("back to back")
 		}
 	}
 	d.calls = append(d.calls, d.call)
 	d.near, d.far = d.voices.Speaker(d.r), d.voices.Speaker(d.r)
 }
-
-func (d *director) trait(t string) { d.call.Traits = append(d.call.Traits, t) }
 
 // hook lifts the handset or puts it back.
 func (d *director) hook(off bool) {
@@ -221,7 +233,7 @@ func (d *director) finish(frames int) ([][]float32, Line) {
 		line.Calls = append(line.Calls, *c)
 	}
 	for n := d.params.disturbances / 60 * float64(frames) / Rate; n > 0; n-- {
-		if at := d.r.IntN(frames - Rate); !d.lifted(at) {
+		if at := d.r.IntN(frames - Rate); !inUse(d.calls, at) {
 			d.canvas.add(near, at, click(d.r), amplitude(uniform(d.r, -45, -12)))
 		}
 	}
@@ -234,13 +246,13 @@ func (d *director) finish(frames int) ([][]float32, Line) {
 	}
 	for i := range channels {
 		channels[i] = channels[i][:frames]
-		d.background(channels[i])
+		d.background(d.r, d.calls, channels[i])
 	}
 	return channels, line
 }
 
-func (d *director) lifted(at int) bool {
-	for _, c := range d.calls {
+func inUse(calls []*Call, at int) bool {
+	for _, c := range calls {
 		if int64(at) >= c.Begin && int64(at) < c.End {
 			return true
 		}
@@ -249,16 +261,16 @@ func (d *director) lifted(at int) bool {
 }
 
 // background adds noise and hum. The noise is louder while the line is in use: then the other end's room is heard too.
-func (d *director) background(channel []float32) {
-	noise, hum := newHiss(d.r, d.params.lean), newMains(d.r, d.country.mainsHz)
-	humLevel, level := amplitude(d.params.hum), amplitude(d.params.idleNoise)
+func (s site) background(r *rand.Rand, calls []*Call, channel []float32) {
+	noise, hum := newHiss(r, s.params.lean), newMains(r, s.country.mainsHz)
+	humLevel, level := amplitude(s.params.hum), amplitude(s.params.idleNoise)
 	next := 0
 	for i := range channel {
-		for next < 2*len(d.calls) {
-			c := d.calls[next/2]
-			at, to := c.OffHook, d.params.noise
+		for next < 2*len(calls) {
+			c := calls[next/2]
+			at, to := c.OffHook, s.params.noise
 			if next%2 == 1 {
-				at, to = c.OnHook, d.params.idleNoise
+				at, to = c.OnHook, s.params.idleNoise
 			}
 			if at >= 0 && int64(i) < at {
 				break

@@ -44,7 +44,7 @@ const (
 
 // LongSilence is the trait of calls in which nothing is heard for longer than a recorder waits that has nothing but its
 // ears: 20 s.
-const LongSilence = "silence of 22 to 70 s"
+const LongSilence = "silence of 22 to 120 s"
 
 // Call is what happened, in frames of its line; -1 stands for never.
 type Call struct {
@@ -80,6 +80,8 @@ func (c Call) Talk() (begin, end int64) {
 		return c.Begin, c.Begin
 	}
 }
+
+func (c *Call) trait(t string) { c.Traits = append(c.Traits, t) }
 
 // Move is what a hook contact tells.
 type Move struct {
@@ -169,7 +171,7 @@ func makeCard(r *rand.Rand, country country, v Voices, least, most int) []Line {
 		}
 		lines[i].About += fmt.Sprintf(", crosstalk %.0f dB", level)
 		for k := range lines[i].Calls {
-			lines[i].Calls[k].Traits = append(lines[i].Calls[k].Traits, "crosstalk of a stereo card")
+			lines[i].Calls[k].trait("crosstalk of a stereo card")
 		}
 		lines[i] = quantise(lines[i], [][]float32{mixed}, directors[i].params.clip)
 	}

@@ -1,8 +1,12 @@
 package scene
 
 import (
+	"go/parser"
+	"go/token"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -91,6 +95,25 @@ func crossings(sound []float32) (n float64) {
 		}
 	}
 	return n
+}
+
+// TestSharesNothing: no code of the detectors makes the signals on which they are measured.
+func TestSharesNothing(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) < 5 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range parsed.Imports {
+			if strings.Contains(one.Path.Value, "linekeeper/linekeeper/line") {
+				t.Errorf("%s imports %s", file, one.Path.Value)
+			}
+		}
+	}
 }
 
 func rng(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
