@@ -130,7 +130,11 @@ SEEDS ?= 1000
 .PHONY: fault
 fault: build ## what survives: each call of the ring to its card failed and cut (every STRIDE-th, for FAULTTIME), and KILLS kills of the real program
 	@lab/need.sh build run
-	LINEKEEPER_FAULT_SEEDS=$(SEEDS) LINEKEEPER_FAULT_STRIDE=$(STRIDE) LINEKEEPER_FAULT_TIME=$(FAULTTIME) go test -count 1 -v -timeout 55m -run 'TestEveryCutAndFault$$' ./buffer
+	@mkdir -p .cache
+	@echo "every call of the ring to its card fails, is cut, or is the last: scenarios for $(FAULTTIME)"
+	@LINEKEEPER_FAULT_SEEDS=$(SEEDS) LINEKEEPER_FAULT_STRIDE=$(STRIDE) LINEKEEPER_FAULT_TIME=$(FAULTTIME) \
+		go test -count 1 -v -timeout 55m -run 'TestEveryCutAndFault$$' ./buffer >.cache/fault.log || { grep -v '^=== ' .cache/fault.log | tail -n 60; exit 1; }
+	@grep 'fault_test.go' .cache/fault.log
 	@$(BUILD) -o bin/fault ./lab/fault
 	bin/fault -kills $(KILLS) -limit 30m
 

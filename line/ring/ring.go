@@ -78,6 +78,7 @@ type Detector struct {
 	faint   int             // and that are fainter
 	ringing bool
 	burst   Burst
+	past    int64   // the end of the last burst or loss, which no burst begins before
 	level   float64 // of the burst: its power, the most of any hop
 	bursts  []Burst
 }
@@ -149,6 +150,7 @@ func (d *Detector) Lost(frames int64) []Burst {
 	d.bursts = d.bursts[:0]
 	d.end(d.position)
 	d.position += frames
+	d.past = d.position
 	clear(d.recent)
 	d.lows, d.powers, d.values, d.floor = [memory]float64{}, [memory]float64{}, [kept]float64{}, [floors]float64{}
 	d.at, d.phase, d.settled, d.power, d.hops, d.are = 0, 0, 0, 0, 0, 0
@@ -292,7 +294,7 @@ func (d *Detector) begin() {
 		}
 	}
 	d.ringing, d.are, d.not, d.faint = true, 0, 0, 0
-	d.burst.Begin = max(0, d.position-int64((first+1)*hop*d.step)-d.late())
+	d.burst.Begin = max(d.past, d.position-int64((first+1)*hop*d.step)-d.late())
 }
 
 // late is how much later a value is than what it tells of: the filter's middle.
@@ -322,5 +324,6 @@ func (d *Detector) end(at int64) {
 	}
 	d.ringing, d.are = false, 0
 	d.burst.End = max(at, d.burst.Begin+1)
+	d.past = d.burst.End
 	d.bursts = append(d.bursts, d.burst)
 }
