@@ -1,6 +1,7 @@
 package line
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -106,6 +107,9 @@ func FuzzLine(f *testing.F) {
 		cfg := DefaultConfig()
 		cfg.PreRoll, cfg.HangOver, cfg.Tail = 200*time.Millisecond, 300*time.Millisecond, 100*time.Millisecond
 		cfg.MinLength, cfg.Within, cfg.Longest, cfg.MaxLoss = 80*time.Millisecond, 500*time.Millisecond, time.Second, time.Second
+		cfg.Flash, cfg.RingGap, cfg.OffHook, cfg.PutBack = 100*time.Millisecond, time.Second, time.Second, 200*time.Millisecond
+		var tones, keys, ids scriptOnce
+		cfg.Detectors = Detectors{Tones: &tones, Digits: &keys, CallerID: &ids}
 		var hook scriptOnce
 		if hooked {
 			cfg.Detectors.Hook = &hook
@@ -120,8 +124,22 @@ func FuzzLine(f *testing.F) {
 				p.Position += p.LostFrames
 			}
 			hook = scriptOnce{{Kind: call.MarkHook, Position: p.Position - int64(b), Value: []string{OffHook, OnHook, "?"}[i%3]}}
+			at := max(0, p.Position-int64(b)*20)
+			tones, keys, ids = nil, nil, nil
+			switch i % 5 {
+			case 1:
+				tones = scriptOnce{{Kind: call.MarkTone, Position: at, Frames: int64(b), Value: []string{"dial", "ring-back", "busy", "notice"}[b%4]}}
+			case 2:
+				keys = scriptOnce{{Kind: call.MarkDigits, Position: at, Frames: int64(b), Value: string("0123456789*#ABCD"[b%16])}}
+			case 3:
+				ids = scriptOnce{{Kind: call.MarkCallerID, Position: at, Frames: int64(b), Value: []string{`{"intact":true}`, `{"intact":true,"waiting":true}`, `{}`, "?"}[b%4]}}
+			}
 			for j := range (int(period)%4000 + int(b)*8) * format.Channels {
-				p.Samples = append(p.Samples, int16(j*j*int(b)*31))
+				v := int16(j * j * int(b) * 31)
+				if b > 200 { // it rings
+					v = int16(j/160%2*20000 - 10000)
+				}
+				p.Samples = append(p.Samples, v)
 			}
 			position = p.Position + int64(p.Frames())
 			for _, e := range l.Feed(p) {
@@ -144,17 +162,28 @@ func (s *scriptOnce) Feed(pcm.Period) []call.Mark {
 	return told
 }
 
-// BenchmarkIdleLine reports what listening to an idle line costs for an hour of audio.
+// BenchmarkIdleLine reports what listening to an idle line costs for an hour of audio, with the voice and the bell alone and
+// with everything that can be listened for, beside encoding it (which encoder's own benchmark has for all codecs).
 func BenchmarkIdleLine(b *testing.B) {
 	for _, format := range []pcm.Format{mono, {Rate: 16000, Channels: 2}} {
-		for name, samples := range map[string][]int16{"silence": silence(60), "noise": noise(1, 60, -60)} {
-			b.Run(name, func(b *testing.B) {
-				for b.Loop() {
-					listen(b, DefaultConfig(), format, samples, format.Rate/10*format.Channels)
-				}
-				audio := float64(len(samples)) / float64(format.Rate*format.Channels)
-				b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/audio*3600, "s/hour")
-			})
+		for _, sound := range []struct {
+			name    string
+			samples []int16
+		}{{"silence", silence(60)}, {"noise", noise(1, 60, -60)}, {"loud noise", noise(1, 60, -40)}} {
+			for _, all := range []bool{false, true} {
+				name := fmt.Sprintf("%dHz-%d/%s/all=%v", format.Rate, format.Channels, sound.name, all)
+				b.Run(name, func(b *testing.B) {
+					for b.Loop() {
+						cfg := DefaultConfig()
+						if all {
+							cfg = everything(b, format)
+						}
+						listen(b, cfg, format, sound.samples, format.Rate/10*format.Channels)
+					}
+					audio := float64(len(sound.samples)) / float64(format.Rate*format.Channels)
+					b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/audio*3600, "s/hour")
+				})
+			}
 		}
 	}
 }

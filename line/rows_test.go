@@ -280,6 +280,51 @@ func TestRowsOfAnyPeriods(t *testing.T) {
 	}
 }
 
+// TestHold: a silence in which the line sounds as it did in the call is one call; where it has become quieter, as it does
+// when the handset is put back, the call has ended.
+func TestHold(t *testing.T) {
+	pause := func(level float64) []int16 {
+		conversation := add(join(talk(5), silence(2), talk(5), silence(2), talk(5)), noise(1, 19, -50))
+		samples := join(noise(2, 10, -62), conversation, noise(3, 40, level), conversation, noise(4, 40, -62))
+		return add(samples, hum(50, float64(len(samples))/rate, -45))
+	}
+	for _, tt := range []struct {
+		level float64
+		want  []span
+	}{
+		{-50, []span{{8, 89, call.BeganVoice, call.EndedSilence}}},
+		{-62, []span{{8, 30, call.BeganVoice, call.EndedSilence}, {67, 89, call.BeganVoice, call.EndedSilence}}},
+	} {
+		events := listen(t, DefaultConfig(), mono, pause(tt.level), 800)
+		row{want: tt.want}.check(t, events)
+	}
+}
+
+// TestKeyedCallerID: the exchange keys who calls; these are no digits of the call, and nobody has dialled them.
+func TestKeyedCallerID(t *testing.T) {
+	var keys script
+	for i, key := range "A5551212C" {
+		keys = append(keys, call.Mark{Kind: call.MarkDigits, Position: 10*rate + int64(i)*rate/10, Frames: rate / 20, Value: string(key)})
+	}
+	for _, hook := range [][]call.Mark{nil, lifted(100)} {
+		cfg, digits := DefaultConfig(), slices.Clone(keys)
+		cfg.Detectors.Digits = &digits
+		if hook != nil {
+			contact := script(hook)
+			cfg.Detectors.Hook = &contact
+		}
+		events := listen(t, cfg, mono, join(silence(12), bells(2), silence(20)), 800)
+		row{want: []span{{8, 21, call.BeganCallerID, call.EndedMissed}}, marks: []string{"caller-id 5551212", "ring", "ring"},
+			missed: []call.Missed{{Rings: 2, Waited: 8}}}.check(t, events)
+	}
+	// A key that nobody can key, and nothing that makes sense after it, is a digit.
+	digits := script{keys[0], keys[1]}
+	cfg := fiveSeconds()
+	cfg.Detectors.Digits = &digits
+	events := listen(t, cfg, mono, join(silence(9), talk(5), silence(30)), 800)
+	row{want: []span{{7, 15, call.BeganVoice, call.EndedSilence}}, marks: []string{"digits A", "digits 5"}}.check(t, events)
+}
+
 // TestAlarms: what takes time to tell, by positions alone.
 func TestAlarms(t *testing.T) {
 	for _, tt := range []struct {

@@ -49,15 +49,17 @@ func (s *side) take(spans []voice.Span, bursts []ring.Burst) {
 func (s *side) known() int64 { return s.origin + s.voice.Known() }
 
 // levels are the last levels of a side, by which tones are told from voices (a tone is as loud all the time), and a line
-// that is held from one that is idle. They are of the differences of the samples, in which hum does not count.
+// that is held from one that is idle. They are of the differences of the samples, in which hum does not count; the noise is of the differences of those, in which hum's
+// harmonics do not.
 type levels struct {
-	before  int16
-	squares float64 // of the piece that is being filled
-	frames  int
-	pieces  []pieceLevel // a ring
-	next    int
-	scratch []float64
-	noise   noiseFloor
+	before        int16
+	difference    int
+	squares, high float64 // of the piece that is being filled: sums over differences, and differences of those
+	frames        int
+	pieces        []pieceLevel // a ring
+	next          int
+	scratch       []float64
+	noise         noiseFloor
 }
 
 type pieceLevel struct {
@@ -78,9 +80,11 @@ func newLevels() levels {
 
 func (v *levels) hear(samples []int16) {
 	for _, s := range samples {
-		x := float64(int(s) - int(v.before))
-		v.before = s
-		v.squares += x * x
+		once := int(s) - int(v.before)
+		twice := once - v.difference
+		v.before, v.difference = s, once
+		v.squares += float64(once * once)
+		v.high += float64(twice * twice)
 	}
 	v.frames += len(samples)
 }
@@ -93,8 +97,8 @@ func (v *levels) end(position int64) {
 	power := v.squares / float64(v.frames)
 	v.pieces[v.next%levelsKept] = pieceLevel{end: position, power: max(power, 1e-2)}
 	v.next++
-	v.noise.hear(power, position)
-	v.squares, v.frames = 0, 0
+	v.noise.hear(v.high/float64(v.frames), position)
+	v.squares, v.high, v.frames = 0, 0, 0
 }
 
 // steadyBefore is how long it was as loud as it is just before a position, and how loud.
