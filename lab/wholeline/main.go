@@ -101,6 +101,7 @@ func (b *bench) run(ctx context.Context) error {
 			return err
 		}
 	}
-	fmt.Printf("%s, by `go run ./lab/wholeline %s`\n%s", time.Now().UTC().Format("2006-01-02 15:04 MST"), strings.Join(os.Args[1:], " "), text.String())
+	fmt.Printf("%s, by `%s`\n%s", time.Now().UTC().Format("2006-01-02 15:04 MST"),
+		strings.Join(append([]string{"go run ./lab/wholeline"}, os.Args[1:]...), " "), text.String())
 	return nil
 }
