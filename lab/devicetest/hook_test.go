@@ -99,6 +99,13 @@ func (o *office) holds(since int, name string, begin, end moved) {
 	o.t.Helper()
 	const preRoll, exact = 2 * time.Second, 500 * time.Millisecond // of an emulated board
 	calls := o.calls(since)
+	for range 10 { // the list shows what is synced, which is said a second before
+		if len(calls) != 1 || calls[0].Ended != "" {
+			break
+		}
+		o.shell(within(o.t, patience), "sleep 0.5")
+		calls = o.calls(since)
+	}
 	if len(calls) != 1 || calls[0].Line != name || calls[0].Ended != "on-hook" {
 		o.t.Fatalf("%d calls", len(calls))
 	}
