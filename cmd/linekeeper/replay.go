@@ -12,7 +12,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -161,15 +160,12 @@ func (r replayOptions) identity(cfg config) (identity, seal.Keys, error) {
 	if err != nil {
 		return identity{}, nil, err
 	}
-	key, err := age.GenerateX25519Identity()
+	key, _, err := seal.NewKey()
 	if err != nil {
 		return identity{}, nil, fmt.Errorf("make a key for the calls: %w", err)
 	}
-	if id.recipients.to, err = seal.ParseRecipients(key.Recipient().String()); err != nil {
-		return identity{}, nil, err
-	}
-	keys, err := seal.ParseKeys(key.String())
-	return id, keys, err
+	id.recipients.to = seal.Recipients{key.Recipient()}
+	return id, seal.Keys{key}, nil
 }
 
 func (r replayOptions) lines(file string, channels int) []lineConfig {

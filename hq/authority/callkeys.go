@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"filippo.io/age"
+	"github.com/linekeeper/linekeeper/seal"
 )
 
 // fileCallKeys holds the keys that open calls, oldest first, a line each.
@@ -51,34 +51,26 @@ func (a *Authority) makeCallKeys() error {
 }
 
 func (a *Authority) addCallKey(before string, replace bool) (recipient string, err error) {
-	key, err := age.GenerateX25519Identity()
+	key, secret, err := seal.NewKey()
 	if err != nil {
 		return "", fmt.Errorf("make call key: %w", err)
 	}
-	text := before + fmt.Sprintf("# made %s, recipient %s\n%s\n", a.now().UTC().Format("2006-01-02"), key.Recipient(), key)
+	text := before + fmt.Sprintf("# made %s, recipient %s\n%s\n", a.now().UTC().Format("2006-01-02"), key.Recipient(), strings.TrimSpace(secret))
 	if err := publish(a.path(fileCallKeys), []byte(text), replace); err != nil {
 		return "", fmt.Errorf("keep new call key: %w", err)
 	}
 	return key.Recipient().String(), nil
 }
 
-func (a *Authority) readCallKeys() ([]*age.X25519Identity, error) {
+func (a *Authority) readCallKeys() (seal.Keys, error) {
 	path := a.path(fileCallKeys)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read call keys: %w", err)
 	}
-	read, err := age.ParseIdentities(strings.NewReader(string(text)))
+	keys, err := seal.ParseKeys(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("call keys %s are damaged: %w (%s)", path, err, preciousCallKeys)
-	}
-	keys := make([]*age.X25519Identity, len(read))
-	for i, id := range read {
-		key, ok := id.(*age.X25519Identity)
-		if !ok {
-			return nil, fmt.Errorf("call keys %s hold a key of another kind (%T) (%s)", path, id, preciousCallKeys)
-		}
-		keys[i] = key
 	}
 	return keys, nil
 }

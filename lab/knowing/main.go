@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/linekeeper/linekeeper/lab/bench/figures"
 )
 
 func main() {
@@ -81,6 +83,6 @@ func (b *bench) run(ctx context.Context) error {
 		rows = append(rows, more...)
 	}
 	fmt.Printf("%s, by `go run ./lab/knowing %s`, %d seeds\n\n%s", time.Now().UTC().Format("2006-01-02 15:04 MST"),
-		strings.Join(os.Args[1:], " "), b.seeds, table(rows))
+		strings.Join(os.Args[1:], " "), b.seeds, figures.Markdown(rows))
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // measure runs the trials, at every seed and by every contender.
@@ -100,26 +99,4 @@ func inOrder(sent, heard []string) int {
 		}
 	}
 	return row[len(heard)]
-}
-
-// table is Markdown that can be read as it is.
-func table(rows [][]string) string {
-	width := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			width[i] = max(width[i], 3, utf8.RuneCountInString(cell))
-		}
-	}
-	var rule []string
-	for _, w := range width {
-		rule = append(rule, strings.Repeat("-", w))
-	}
-	var t strings.Builder
-	for _, row := range slices.Insert(slices.Clone(rows), 1, rule) {
-		for i, cell := range row {
-			fmt.Fprintf(&t, "| %s%s ", cell, strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)))
-		}
-		t.WriteString("|\n")
-	}
-	return t.String()
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/linekeeper/linekeeper/lab/bench/figures"
 	"github.com/linekeeper/linekeeper/lab/wholeline/scene"
 )
 
@@ -69,13 +70,13 @@ func list(failures []failure) string {
 
 // print is the tables, and the worst failures.
 func (s *score) print(text *strings.Builder, worst int) {
-	fmt.Fprintf(text, "\n%d lines in %d countries, %.1f hours, %d calls.\n\n%s\n", s.lines, len(s.countries), float64(s.frames)/scene.Rate/3600, s.calls, table(s.rows()))
+	fmt.Fprintf(text, "\n%d lines in %d countries, %.1f hours, %d calls.\n\n%s\n", s.lines, len(s.countries), float64(s.frames)/scene.Rate/3600, s.calls, figures.Markdown(s.rows()))
 	rows := [][]string{{"calls by what is special about them", "whole", "of", ""}}
 	for _, name := range slices.Sorted(maps.Keys(s.traits)) {
 		t := s.traits[name]
 		rows = append(rows, []string{name, fmt.Sprint(t.whole), fmt.Sprint(t.calls), percent(t.whole, t.calls)})
 	}
-	text.WriteString(table(rows))
+	text.WriteString(figures.Markdown(rows))
 	if len(s.failures) == 0 {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/lab/bench/figures"
 	"github.com/linekeeper/linekeeper/lab/wholeline/scene"
 	"github.com/linekeeper/linekeeper/line/callerid"
 	"github.com/linekeeper/linekeeper/line/dtmf"
@@ -110,7 +111,7 @@ func (b *bench) talk(ctx context.Context, v scene.Voices, text *strings.Builder)
 			}
 			rows = append(rows, []string{kind.what, fmt.Sprint(counts[kind.kind]), one.target, verdict})
 		}
-		fmt.Fprintf(text, "\n%s%s", table(rows), places)
+		fmt.Fprintf(text, "\n%s%s", figures.Markdown(rows), places)
 	}
 	return nil
 }

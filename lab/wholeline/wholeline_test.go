@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/lab/bench/figures"
 	"github.com/linekeeper/linekeeper/lab/signal"
 	"github.com/linekeeper/linekeeper/lab/wholeline/scene"
 )
@@ -73,7 +74,7 @@ func TestJudge(t *testing.T) {
 					t.Errorf("%v, want %v", got, tt.want)
 				}
 			}
-			if text := table(s.rows()); strings.Contains(text, "%!") || strings.Contains(text, "NaN") {
+			if text := figures.Markdown(s.rows()); strings.Contains(text, "%!") || strings.Contains(text, "NaN") {
 				t.Error(text)
 			}
 		})

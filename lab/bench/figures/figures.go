@@ -61,24 +61,30 @@ func (r Row) cells() []string {
 
 // Table writes the rows as Markdown, in columns that can be read as they are.
 func Table(rows []Row) string {
-	lines := [][]string{{"what", "floor or peer", "ours", "ratio", "at most", ""}, nil}
+	lines := [][]string{{"what", "floor or peer", "ours", "ratio", "at most", ""}}
 	for _, r := range rows {
 		lines = append(lines, r.cells())
 	}
-	width := make([]int, len(lines[0]))
-	for _, cells := range lines {
-		for i, c := range cells {
-			width[i] = max(width[i], utf8.RuneCountInString(c))
+	return Markdown(lines)
+}
+
+// Markdown writes rows of cells as a table, in columns that can be read as they are; the first row is its head.
+func Markdown(rows [][]string) string {
+	width := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			width[i] = max(width[i], 3, utf8.RuneCountInString(cell))
 		}
 	}
+	var rule []string
 	for _, w := range width {
-		lines[1] = append(lines[1], strings.Repeat("-", max(3, w)))
+		rule = append(rule, strings.Repeat("-", w))
 	}
 	var t strings.Builder
-	for _, cells := range lines {
+	for _, row := range slices.Insert(slices.Clone(rows), 1, rule) {
 		t.WriteString("|")
-		for i, c := range cells {
-			fmt.Fprintf(&t, " %s%s |", c, strings.Repeat(" ", max(0, max(3, width[i])-utf8.RuneCountInString(c))))
+		for i, cell := range row {
+			fmt.Fprintf(&t, " %s%s |", cell, strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)))
 		}
 		t.WriteString("\n")
 	}
