@@ -91,6 +91,43 @@ func (r *Ring) EachCall(visit func(call.Stored) bool) error {
 	return failed
 }
 
+// EachWaiting visits the calls that headquarters does not have, in no order that counts, until visit returns false. It
+// reads nothing from the card and holds up Append, so visit must be quick; it must call nothing of the ring.
+func (r *Ring) EachWaiting(visit func(call.Waiting) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.table.order {
+		if c.waits() && !visit(c.waiting()) {
+			return
+		}
+	}
+}
+
+// waiting is what is known of a call without reading it.
+func (c *stored) waiting() call.Waiting {
+	w := call.Waiting{Call: c.id, Number: c.manifest.number, Size: c.size(), Ended: c.ended && c.manifest.seg != nil,
+		Parked: c.refused() != "", Hold: c.onHold()}
+	if c.callState != nil {
+		w.Asked, w.Flagged = c.Asked, c.Flag
+	}
+	return w
+}
+
+// Call says what the ring has of a call. One whose header or manifest is damaged comes without it.
+func (r *Ring) Call(id call.ID) (call.Stored, error) {
+	r.mu.Lock()
+	c := r.table.calls[id]
+	r.mu.Unlock()
+	if c == nil {
+		return call.Stored{}, fmt.Errorf("call %v: %w", id, ErrUnknownCall)
+	}
+	s, err := r.describeCall(c)
+	if err != nil && !damaged(err) {
+		return call.Stored{}, fmt.Errorf("call %v: %w", id, err)
+	}
+	return s, nil
+}
+
 // describeCall says what the ring knows of a call, holding its segments while it reads.
 func (r *Ring) describeCall(c *stored) (call.Stored, error) {
 	r.mu.Lock()
@@ -121,7 +158,7 @@ func (c *stored) stored(d *description) call.Stored {
 	s := call.Stored{Size: c.size(), Ended: c.ended, Receipt: c.receipt, Parked: c.refused()}
 	s.Header.Call = c.id
 	state := c.state()
-	s.Hold = state.Hold
+	s.Hold, s.Asked, s.Flagged = state.Hold, state.Asked, state.Flag
 	if d != nil {
 		s.Header = d.header
 	}

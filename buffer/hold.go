@@ -34,6 +34,21 @@ func (r *Ring) Unhold(id call.ID) error {
 	return changeState(r, "unhold", id, func(s *callState) { s.Hold = "" })
 }
 
+// Ask notes that headquarters has asked for a call: it is sent before others.
+func (r *Ring) Ask(id call.ID) error {
+	return changeState(r, "ask for", id, func(s *callState) { s.Asked = true })
+}
+
+// Flag marks a call as of interest, so that it is sent before others.
+func (r *Ring) Flag(id call.ID) error {
+	return changeState(r, "flag", id, func(s *callState) { s.Flag = true })
+}
+
+// Unflag takes the mark off.
+func (r *Ring) Unflag(id call.ID) error {
+	return changeState(r, "unflag", id, func(s *callState) { s.Flag = false })
+}
+
 // changeState changes what is to be remembered of a call. A call whose release is on its way to the card is not known any
 // more.
 func changeState(r *Ring, what string, id call.ID, change func(*callState)) error {
@@ -46,7 +61,7 @@ func changeState(r *Ring, what string, id call.ID, change func(*callState)) erro
 	before := c.state()
 	state := before
 	change(&state)
-	if state.Parked == before.Parked && state.Hold == before.Hold {
+	if state.Parked == before.Parked && state.Hold == before.Hold && state.Asked == before.Asked && state.Flag == before.Flag {
 		return nil
 	}
 	it := noteItem(note{Op: opCall, Call: &c.id, callState: state})

@@ -38,6 +38,8 @@ type note struct {
 type callState struct {
 	Parked string      `json:"parked,omitempty"` // why headquarters refused it
 	Hold   string      `json:"hold,omitempty"`   // why it must not be given up
+	Asked  bool        `json:"asked,omitempty"`  // headquarters has asked for it
+	Flag   bool        `json:"flag,omitempty"`   // somebody has marked it as of interest
 	Kept   string      `json:"kept,omitempty"`   // the receipt of a call on hold
 	Holes  []call.Hole `json:"holes,omitempty"`  // in order
 	SHA256 string      `json:"sha256,omitempty"` // of the file with all these holes, once an entry has said it
@@ -47,7 +49,7 @@ type callState struct {
 }
 
 func (s callState) isZero() bool {
-	return s.Parked == "" && s.Hold == "" && s.Kept == "" && len(s.Holes) == 0 && s.SHA256 == ""
+	return s.Parked == "" && s.Hold == "" && !s.Asked && !s.Flag && s.Kept == "" && len(s.Holes) == 0 && s.SHA256 == ""
 }
 
 // segmentRef names a segment in one of its uses; as JSON it is a pair.

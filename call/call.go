@@ -337,4 +337,18 @@ type Stored struct {
 	Receipt  bool      // headquarters has it
 	Parked   string    // why headquarters refused it; empty where it did not
 	Hold     string    // why it must not be given up; empty where it is not on hold
+	Asked    bool      // headquarters has asked for it
+	Flagged  bool      // somebody has marked it as of interest
+}
+
+// Waiting is what the ring knows, without reading the card, of a call that headquarters does not have.
+type Waiting struct {
+	Call    ID
+	Number  uint64 // of its end entry, by which calls are ordered; 0: none is stored
+	Size    int64  // of its call file, as far as it is synced
+	Ended   bool   // the call file is whole, and its end entry stored
+	Parked  bool
+	Asked   bool
+	Hold    bool
+	Flagged bool
 }
