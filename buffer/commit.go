@@ -59,6 +59,8 @@ func (w *writer) commitNote(n note, here place) {
 				t.lose(n.Last, s)
 			}
 		}
+	case n.Op == opKept:
+		t.keep(n.Name).moveTo(here)
 	case n.Op == opCarried:
 		w.r.space.carriedAll(n)
 	}

@@ -20,7 +20,8 @@
 // Everything live (calls, waiting entries) stands in one table in memory, some hundred bytes a call, which follows from
 // the records alone. The table changes when a sync has succeeded, never before.
 //
-// Everything the ring must remember is a record: receipts, parked calls, holds, damage, where the ledger stands. A note
+// Everything the ring must remember is a record: receipts, parked calls, holds, damage, where the ledger stands, and the
+// few values that others have it keep (Ring.Keep). A note
 // that releases a call names the segments in which its records stand, and outlives them.
 //
 // # How room is made

@@ -73,6 +73,7 @@ func FuzzNote(f *testing.F) {
 		{Op: opState, Last: 3, JWS: []byte("jws"), Upto: 2},
 		{Op: opLost, Last: 2, Where: []segmentRef{{0, 1}}},
 		{Op: opCarried, Where: []segmentRef{{0, 1}}},
+		{Op: opKept, Name: "volume", Value: []byte("{}")},
 	} {
 		f.Add(noteItem(n).Data)
 	}

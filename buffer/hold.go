@@ -34,9 +34,9 @@ func (r *Ring) Unhold(id call.ID) error {
 	return changeState(r, "unhold", id, func(s *callState) { s.Hold = "" })
 }
 
-// Ask notes that headquarters has asked for a call: it is sent before others.
+// Ask notes that headquarters has asked for a call: it is sent before others, also if it was refused before.
 func (r *Ring) Ask(id call.ID) error {
-	return changeState(r, "ask for", id, func(s *callState) { s.Asked = true })
+	return changeState(r, "ask for", id, func(s *callState) { s.Asked, s.Parked = true, "" })
 }
 
 // Flag marks a call as of interest, so that it is sent before others.

@@ -16,6 +16,7 @@ type loader struct {
 
 	begun  map[call.ID]call.Entry // begin entries in scanned segments
 	notes  map[call.ID]placed     // the last note of each call's state
+	kept   map[string]placed      // the last note of each value that is kept
 	states []placed               // notes of the ledger's state, the last one last
 	lost   []place                // entries that say which ones are lost
 	losing map[losing]bool        // entries that notes call damaged
@@ -43,7 +44,7 @@ type losing struct {
 
 func newLoader(r *Ring) *loader {
 	return &loader{
-		r: r, begun: make(map[call.ID]call.Entry), notes: make(map[call.ID]placed), losing: make(map[losing]bool),
+		r: r, begun: make(map[call.ID]call.Entry), notes: make(map[call.ID]placed), kept: make(map[string]placed), losing: make(map[losing]bool),
 		firm: make(map[call.ID]int64), gone: make(map[call.ID]bool),
 	}
 }
@@ -147,6 +148,8 @@ func (l *loader) directory(s *segment, d *directory) error {
 			l.release(row.call)
 		case opCall:
 			l.notes[row.call] = placed{place: at}
+		case opKept:
+			l.kept[row.name()] = placed{place: at}
 		case opLost, opCarried:
 			n, err := l.r.disk.readNote(at)
 			if err != nil { // the segment was about to be used again; what mattered of it stands in a later one

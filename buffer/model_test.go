@@ -3,6 +3,7 @@ package buffer
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"testing"
@@ -24,6 +25,9 @@ type model struct {
 	// of entries: synced up to, receipted up to (perhaps), receipted up to (synced)
 	synced, accepting, accepted uint64
 	opened                      bool
+
+	value  string          // that is kept, as appended
+	values map[string]bool // what the card may say of that
 }
 
 type modelCall struct {
@@ -45,7 +49,7 @@ type modelCall struct {
 func (c *modelCall) file(records int) []byte { return bytes.Join(c.records[:records], nil) }
 
 func newModel(t *testing.T, seed uint64, policy Policy) *model {
-	m := &model{t: t, card: newCard(seed), rng: rand.New(rand.NewPCG(seed, 2)), jws: map[uint64][]byte{}}
+	m := &model{t: t, card: newCard(seed), rng: rand.New(rand.NewPCG(seed, 2)), jws: map[uint64][]byte{}, values: map[string]bool{"": true}}
 	m.opts = Options{
 		Dir: "/card/ring", SizeBytes: 8 * minSegment, SegmentBytes: minSegment, WhenFull: policy,
 		Header: decode[call.Header], Entry: decode[call.Entry],
@@ -127,6 +131,10 @@ func (m *model) check(rec Recovered) {
 		m.t.Fatalf("calls that nobody made: %v", found)
 	}
 	m.checkEntries()
+	if m.value = string(m.ring.Kept("volume")); !m.values[m.value] {
+		m.t.Fatalf("kept is %q, it may be %v", m.value, m.values)
+	}
+	m.values = map[string]bool{m.value: true}
 }
 
 func (m *model) checkCall(i int, c *modelCall, s call.Stored, interrupted bool) {
@@ -250,6 +258,7 @@ func (m *model) sync() error {
 		}
 	}
 	m.synced, m.accepted = m.last, m.accepting
+	m.values = map[string]bool{m.value: true}
 	return nil
 }
 
@@ -293,6 +302,9 @@ func (m *model) step() error {
 		if err := m.read(waiting[m.rng.IntN(len(waiting))]); err != nil {
 			return err
 		}
+	}
+	if value := fmt.Sprint(m.rng.Uint32()); m.rng.IntN(3) == 0 && m.taken(m.ring.Keep("volume", []byte(value))) {
+		m.value, m.values[value] = value, true
 	}
 	if m.rng.IntN(3) == 0 {
 		return m.sync()

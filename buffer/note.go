@@ -20,6 +20,7 @@ const (
 	opLost    op = 5 // the entry Last was found damaged
 	opState   op = 6 // where the ledger stands; each segment begins with one
 	opCarried op = 7 // what was needed of the segment in Where was written again before this note
+	opKept    op = 8 // Value is kept under Name: the last such note counts
 )
 
 // note is a record of the ring's own: JSON.
@@ -31,6 +32,8 @@ type note struct {
 	Last    uint64       `json:"last,omitempty"`    // opAccept, opLost; opState: the last entry that was appended
 	JWS     []byte       `json:"jws,omitempty"`     // opState: of that entry
 	Upto    uint64       `json:"accepted,omitempty"`
+	Name    string       `json:"name,omitempty"`  // opKept
+	Value   []byte       `json:"value,omitempty"` // opKept
 	callState
 }
 
@@ -82,6 +85,9 @@ func parseNote(b []byte) (note, error) {
 	if n.Call == nil && (n.Op.releases() || n.Op == opCall) {
 		return note{}, fmt.Errorf("note %d is about no call", n.Op)
 	}
+	if n.Op == opKept && (n.Name == "" || len(n.Name) > maxName) {
+		return note{}, fmt.Errorf("note of a value kept under %q", n.Name)
+	}
 	var at int64
 	var next uint32
 	for _, h := range n.Holes {
@@ -98,6 +104,9 @@ func (n note) row(offset uint32, length int) smallRow {
 	row := smallRow{kind: call.KindNote, op: n.Op, offset: offset, length: uint32(length), number: n.Last}
 	if n.Call != nil {
 		row.call = *n.Call
+	}
+	if n.Op == opKept {
+		copy(row.call[:], n.Name)
 	}
 	return row
 }

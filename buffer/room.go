@@ -263,6 +263,7 @@ func (m *reclaimer) carryRest(s *segment) bool {
 		return false
 	}
 	for _, it := range items {
+		m.r.table.renew(it)
 		m.r.queue.put(it)
 	}
 	m.budget -= cost
@@ -291,6 +292,9 @@ func (m *reclaimer) carried(s *segment, row smallRow) (*item, error) {
 	}
 	m.r.mu.Lock()
 	defer m.r.mu.Unlock()
+	if k := m.r.table.kept[row.name()]; row.op == opKept && k != nil && k.at == at {
+		return noteItem(note{Op: opKept, Name: row.name(), Value: k.value}), nil
+	}
 	c := m.r.table.calls[row.call]
 	if row.op != opCall || c == nil || c.noted != at {
 		return nil, nil // each newer segment repeats the ledger's state, and with it what was accepted

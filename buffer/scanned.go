@@ -69,6 +69,8 @@ func (l *loader) scan(s *segment, f File, size int64) (*scannedSegment, error) {
 			l.states = append(l.states[max(0, len(l.states)-1):], at)
 		case rec.note.Op == opCall:
 			l.notes[*rec.note.Call] = at
+		case rec.note.Op == opKept:
+			l.kept[rec.note.Name] = at
 		default:
 			l.note(s, *rec.note)
 		}

@@ -14,6 +14,7 @@ import (
 func (l *loader) finish() error {
 	t := l.r.table
 	l.recall()
+	l.recallKept()
 	claims, holes := l.claims(), make(map[call.ID][]call.Hole)
 	for _, c := range t.order {
 		if !c.gone {

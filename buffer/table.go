@@ -81,6 +81,8 @@ type table struct {
 	accepted uint64 // all entries up to here are receipted
 	taken    uint64 // the same, with receipts whose notes are not synced yet
 
+	kept map[string]*kept // by name
+
 	losing map[uint64]bool // entries found damaged, whose notes are not synced yet
 
 	bytes     int64 // of live calls that headquarters does not have
@@ -92,7 +94,7 @@ type table struct {
 const maxDescribed = 2000
 
 func newTable() *table {
-	return &table{calls: make(map[call.ID]*stored), losing: make(map[uint64]bool)}
+	return &table{calls: make(map[call.ID]*stored), kept: make(map[string]*kept), losing: make(map[uint64]bool)}
 }
 
 // call gives a live call, made where there is none.
