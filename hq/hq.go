@@ -65,6 +65,7 @@ type Call struct {
 	Rate      int
 	Gaps      []call.Gap
 	Recovered bool
+	Short     bool  // too short to be of interest: lists leave it out
 	Size      int64 // of the call file
 	SHA256    string
 	Received  time.Time // when it became durable

@@ -13,7 +13,7 @@ import (
 )
 
 const callColumns = `c.id, l.device, l.site, l.line, c.number, c.stage, c.began, c.grade, c.duration, c.began_by, c.ended_by,
-	c.codec, c.channels, c.sides, c.rate, c.gaps, c.recovered, c.size, c.sha256, c.received, c.via`
+	c.codec, c.channels, c.sides, c.rate, c.gaps, c.recovered, c.short, c.size, c.sha256, c.received, c.via`
 
 // Call gives one call.
 func (l *Library) Call(ctx context.Context, id call.ID) (hq.Call, error) {
@@ -56,7 +56,7 @@ func (l *Library) Complete(ctx context.Context, a hq.Arrival) error {
 				c.BeganBy = h.Began
 			}
 			if a.End != nil {
-				c.EndedBy, c.Gaps, c.Recovered = a.End.Reason, a.End.Gaps, a.End.Recovered
+				c.EndedBy, c.Gaps, c.Recovered, c.Short = a.End.Reason, a.End.Gaps, a.End.Recovered, a.End.Short
 				c.Duration = seconds(float64(a.End.Frames) / float64(h.Rate))
 			}
 			c.Stage, c.Size, c.SHA256, c.Received, c.Via = hq.StageDurable, a.Size, a.SHA256, a.Received, a.Via
@@ -92,11 +92,11 @@ func (l *Library) updateCall(ctx context.Context, tx *sql.Tx, id call.ID, device
 		return 0, err
 	}
 	values := []any{c.Number, c.Stage, nanos(c.Began), c.Grade, c.Duration, c.BeganBy, c.EndedBy, c.Codec, c.Channels,
-		string(sides), c.Rate, string(gaps), c.Recovered, c.Size, c.SHA256, nanos(c.Received), c.Via, id.String()}
+		string(sides), c.Rate, string(gaps), c.Recovered, c.Short, c.Size, c.SHA256, nanos(c.Received), c.Via, id.String()}
 	var n int64
 	if !isNew {
 		return n, tx.QueryRowContext(ctx, `UPDATE calls SET number=?, stage=?, began=?, grade=?, duration=?, began_by=?, ended_by=?,
-			codec=?, channels=?, sides=?, rate=?, gaps=?, recovered=?, size=?, sha256=?, received=?, via=? WHERE id=?
+			codec=?, channels=?, sides=?, rate=?, gaps=?, recovered=?, short=?, size=?, sha256=?, received=?, via=? WHERE id=?
 			RETURNING n`, values...).Scan(&n)
 	}
 	at, err := lineOf(ctx, tx, device, line)
@@ -104,8 +104,8 @@ func (l *Library) updateCall(ctx context.Context, tx *sql.Tx, id call.ID, device
 		return 0, err
 	}
 	return n, tx.QueryRowContext(ctx, `INSERT INTO calls (number, stage, began, grade, duration, began_by, ended_by, codec,
-		channels, sides, rate, gaps, recovered, size, sha256, received, via, id, line)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING n`, append(values, at)...).Scan(&n)
+		channels, sides, rate, gaps, recovered, short, size, sha256, received, via, id, line)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING n`, append(values, at)...).Scan(&n)
 }
 
 // lineOf gives the row of a line at the site where its recorder is now.
@@ -132,7 +132,7 @@ func scanCall(row scanner) (hq.Call, error) {
 	var id, sides, gaps string
 	var began, received int64
 	err := row.Scan(&id, &c.Device, &c.Site, &c.Line, &c.Number, &c.Stage, &began, &c.Grade, &c.Duration, &c.BeganBy, &c.EndedBy,
-		&c.Codec, &c.Channels, &sides, &c.Rate, &gaps, &c.Recovered, &c.Size, &c.SHA256, &received, &c.Via)
+		&c.Codec, &c.Channels, &sides, &c.Rate, &gaps, &c.Recovered, &c.Short, &c.Size, &c.SHA256, &received, &c.Via)
 	if err != nil {
 		return hq.Call{}, err
 	}

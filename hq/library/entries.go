@@ -106,7 +106,7 @@ func begin(c *hq.Call, e call.Entry) {
 func end(c *hq.Call, m call.Manifest) {
 	c.BeganBy, c.EndedBy = m.Began, m.Ended
 	c.Duration = seconds(m.Duration)
-	c.Gaps, c.Recovered = m.Gaps, m.Recovered
+	c.Gaps, c.Recovered, c.Short = m.Gaps, m.Recovered, m.Short
 	if c.Stage == hq.StageDurable {
 		return
 	}

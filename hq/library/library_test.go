@@ -125,11 +125,11 @@ func TestACallIsPutTogetherInAnyOrder(t *testing.T) {
 	begun := entry(north, 7, 3, id, "Front desk", noon)
 	manifest := call.Manifest{Began: call.BeganVoice, Ended: call.EndedSilence, Anchor: call.Anchor{Wall: noon.Add(-2 * time.Second), Grade: call.GradeNTP},
 		Duration: 12.5, Frames: 100000, Rate: 8000, Codec: call.Opus, Channels: 2, Gaps: []call.Gap{{Position: 5, Frames: 6, Cause: "overrun"}},
-		Size: 4711, SHA256: strings.Repeat("ab", 32)}
+		Short: true, Size: 4711, SHA256: strings.Repeat("ab", 32)}
 	arrival := hq.Arrival{
 		Header: call.Header{Call: id, Device: north, Epoch: 7, Number: 3, Began: call.BeganVoice, Line: "Front desk", Codec: call.Opus, Channels: 2,
 			Sides: []string{"agent", "caller"}, Rate: 8000, Anchor: manifest.Anchor},
-		End:  &call.End{Reason: call.EndedSilence, Frames: 100000, Gaps: manifest.Gaps},
+		End:  &call.End{Reason: call.EndedSilence, Frames: 100000, Gaps: manifest.Gaps, Short: true},
 		Size: manifest.Size, SHA256: manifest.SHA256, Via: "https", Received: noon.Add(time.Minute), Receipt: "a.b.c",
 	}
 	steps := map[string]func(*Library) error{
@@ -141,7 +141,7 @@ func TestACallIsPutTogetherInAnyOrder(t *testing.T) {
 	}
 	want := hq.Call{ID: id, Device: north, Site: "Northam Ärzte", Line: "Front desk", Number: 3, Stage: hq.StageDurable,
 		Began: manifest.Anchor.Wall, Grade: call.GradeNTP, Duration: 12500 * time.Millisecond, BeganBy: call.BeganVoice, EndedBy: call.EndedSilence,
-		Codec: call.Opus, Channels: 2, Sides: []string{"agent", "caller"}, Rate: 8000, Gaps: manifest.Gaps, Size: 4711,
+		Codec: call.Opus, Channels: 2, Sides: []string{"agent", "caller"}, Rate: 8000, Gaps: manifest.Gaps, Short: true, Size: 4711,
 		SHA256: manifest.SHA256, Received: noon.Add(time.Minute), Via: "https"}
 	for _, order := range [][]string{{"begin", "end", "file"}, {"file", "begin", "end"}, {"begin", "file", "end"}, {"end", "file", "begin"}} {
 		t.Run(strings.Join(order, " "), func(t *testing.T) {

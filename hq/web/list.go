@@ -20,7 +20,7 @@ const (
 	maxText    = 200 // characters of a search
 
 	// emptyLength is below what a call can hold of speech. Recorders that are cut off and on again can make many such
-	// calls; they are kept, and shown where they are asked for.
+	// calls; they are short as those are that their recorder says to be: kept, and shown where they are asked for.
 	emptyLength = time.Second
 
 	// longSilent is when a call that began and never ended is no longer taken to be in progress: longer than a part
@@ -32,7 +32,7 @@ const (
 type filter struct {
 	Text, Site, Line string
 	From, To         string // dates in the configured zone, 2006-01-02; To is included
-	Empty            bool   // with calls that hold no audio
+	Short            bool   // with calls that are too short to be of interest
 	Before           string // a place in the list
 }
 
@@ -40,7 +40,7 @@ func parseFilter(v url.Values) filter {
 	text := []rune(strings.TrimSpace(v.Get("q")))
 	return filter{
 		Text: string(text[:min(len(text), maxText)]), Site: v.Get("site"), Line: v.Get("line"),
-		From: v.Get("from"), To: v.Get("to"), Empty: v.Get("empty") != "", Before: v.Get("before"),
+		From: v.Get("from"), To: v.Get("to"), Short: v.Get("short") != "", Before: v.Get("before"),
 	}
 }
 
@@ -58,8 +58,8 @@ func (f filter) address() string {
 	set("from", f.From)
 	set("to", f.To)
 	set("before", f.Before)
-	if f.Empty {
-		v.Set("empty", "1")
+	if f.Short {
+		v.Set("short", "1")
 	}
 	if len(v) == 0 {
 		return "/"
@@ -117,8 +117,8 @@ type listBody struct {
 func (b *listBody) link(f filter, next *hq.Cursor, hidden int) {
 	if hidden > 0 {
 		all := f
-		all.Empty = true
-		b.Hidden, b.Reason = all.address(), count(hidden, "call")+" without audio"
+		all.Short = true
+		b.Hidden, b.Reason = all.address(), count(hidden, "short call")
 	}
 	if next != nil {
 		older := f
@@ -196,10 +196,10 @@ func (s *server) listPage(w http.ResponseWriter, r *http.Request) {
 	s.showLive(w, r, "calls", "Calls", liveFrame{Address: address, Filter: viewFilter(f, recorders)}, body)
 }
 
-// calls gives a page of calls. Those that hold no audio do not count towards it unless they are asked for.
+// calls gives a page of calls. Those that are short do not count towards it unless they are asked for.
 func (s *server) calls(r *http.Request, f filter) (page []hq.Call, next *hq.Cursor, hidden int, err error) {
 	q := f.query(s.Zone)
-	for range 20 { // of nothing but empty calls: then there is a page with few, and the way to the next
+	for range 20 { // of nothing but short calls: then there is a page with few, and the way to the next
 		var calls []hq.Call
 		if calls, next, err = s.Library.Calls(r.Context(), q); err != nil {
 			return nil, nil, 0, err
@@ -209,7 +209,7 @@ func (s *server) calls(r *http.Request, f filter) (page []hq.Call, next *hq.Curs
 				last := page[pageLength-1]
 				return page, &hq.Cursor{Began: last.Began, ID: last.ID}, hidden, nil
 			}
-			if !f.Empty && c.Stage != hq.StageBegan && c.Duration < emptyLength {
+			if !f.Short && isShort(c) {
 				hidden++
 				continue
 			}
@@ -221,6 +221,11 @@ func (s *server) calls(r *http.Request, f filter) (page []hq.Call, next *hq.Curs
 		q.Before = next
 	}
 	return page, next, hidden, nil
+}
+
+// isShort says whether the list leaves a call out.
+func isShort(c hq.Call) bool {
+	return c.Stage != hq.StageBegan && (c.Short || c.Duration < emptyLength)
 }
 
 func (s *server) row(r *http.Request, c hq.Call) (row, error) {
@@ -254,6 +259,9 @@ func (s *server) badges(c hq.Call) (b []badge) {
 	}
 	if c.BeganBy == call.BeganContinued {
 		b = append(b, badge{"", "continued", "The part after one that reached the longest length."})
+	}
+	if isShort(c) {
+		b = append(b, badge{"", "short", "Too short to be of interest: the list leaves it out unless it is asked for."})
 	}
 	if c.Recovered {
 		b = append(b, badge{"warn", "recovered", "The recorder was cut off during the call; all that it had stored is here."})
