@@ -84,16 +84,19 @@ func callerTrials() (trials []trial) {
 		truth = append(truth, "11231752/"+number+"/"+name)
 		messages = append(messages, signal.MDMF(signal.Field{Type: 1, Text: "11231752"}, signal.Field{Type: 2, Text: number}, signal.Field{Type: 7, Text: name}))
 	}
-	add := func(what, modem string, t signal.Transmission, snr float64) {
+	each := func(what, modem string, t func(i int) signal.Transmission, snr float64) {
 		trials = append(trials, trial{what, func(seed uint64) (pieces [][]int16) {
 			for i, m := range messages {
 				begin := 300*ms + time.Duration((seed*31+uint64(i)*17)%100)*ms/10
-				sound := signal.Join(generator.Quiet(begin), generator.FSK(t, m), generator.Quiet(400*ms))
+				sound := signal.Join(generator.Quiet(begin), generator.FSK(t(i), m), generator.Quiet(400*ms))
 				noise := signal.NoiseFor(signal.DefaultLevel, snr)
 				pieces = append(pieces, signal.Samples(signal.AddNoise(sound, noise, seed*1000+uint64(i))))
 			}
 			return pieces
 		}, func(c contender, samples []int16) ([]string, error) { return c.callers(samples, modem) }, truth, best})
+	}
+	add := func(what, modem string, t signal.Transmission, snr float64) {
+		each(what, modem, func(int) signal.Transmission { return t }, snr)
 	}
 	ring := func(m signal.Modem) signal.Transmission {
 		return signal.Transmission{Modem: m, Seizure: 300, Marks: 180, Tail: 10}
@@ -109,5 +112,19 @@ func callerTrials() (trials []trial) {
 	add("V.23, clock 1 % slow, 8 dB", "v23", ring(v23.Scaled(-.01)), 8)
 	add("Bell 202, space 6 dB fainter, 15 dB", "bell", signal.Transmission{Modem: bell, Seizure: 300, Marks: 180, Tail: 10, Twist: -6}, 15)
 	add("Bell 202, call waiting, 8 dB", "bell", signal.Transmission{Modem: bell, Marks: 80, Tail: 10}, 8)
+	// Telcordia GR-30 allows up to ten mark bits between two bytes; each message has another number of them.
+	stuffed := func(m signal.Modem) func(i int) signal.Transmission {
+		return func(i int) signal.Transmission {
+			t := ring(m)
+			t.Stuff = i % 11
+			return t
+		}
+	}
+	for _, snr := range []float64{4, 5, 6, 8, 12} {
+		each(fmt.Sprintf("Bell 202, 0 to 10 mark bits between bytes, %g dB", snr), "bell", stuffed(bell), snr)
+	}
+	for _, snr := range []float64{4, 6, 10, 15} {
+		each(fmt.Sprintf("V.23, 0 to 10 mark bits between bytes, %g dB", snr), "v23", stuffed(v23), snr)
+	}
 	return trials
 }

@@ -20,8 +20,8 @@
 // The checksum of a message finds one damaged byte for certain, and more with 255 of 256. One that is wrong is told with
 // its raw bytes and nothing else: a wrong number is worse than none.
 //
-// Limits: rates that are multiples of 8000; frequencies and bit rate up to 1.5 % off; up to ten mark bits between two
-// bytes; at least 50 mark bits before the message; messages of the types 04, 06, 80, 82 and 86.
+// Limits: rates that are multiples of 8000; frequencies and bit rate up to 1.5 % off; up to twenty mark bits between
+// two bytes; at least 50 mark bits before the message; messages of the types 04, 06, 80, 82 and 86.
 //
 // It is pure: the same samples give the same messages whatever the sizes in which they are fed.
 package callerid

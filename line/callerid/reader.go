@@ -30,7 +30,7 @@ type fitter struct {
 	bit     float64       // frames of a bit
 	advance [2]float64    // phase that a bit of space, of mark goes on by
 	turn    [2]complex128 // the same, back
-	values  [256]complex128
+	values  [512]complex128
 }
 
 // start begins with a modem whose clock is fast by a part: 0.01 is 1 %.
@@ -57,47 +57,48 @@ func (f *fitter) turnBy(space, mark float64) {
 }
 
 // fit finds the byte whose start bit begins at a moment; the three bits of before, the last of them the lowest, come
-// first.
-func (f *fitter) fit(at float64, before int) fit {
-	values := f.values[:1]
-	end := at + 9*f.bit
-	values[0] = f.part(1, end, end+f.bit)
-	for bit := 7; bit >= 0; bit-- {
-		from := at + float64(1+bit)*f.bit
-		zero, one := f.part(0, from, from+f.bit), f.part(1, from, from+f.bit)
-		n := len(values)
-		values = f.values[:2*n]
-		for i := n - 1; i >= 0; i-- { // the bit becomes the lowest of the index
-			rest := values[i]
-			values[2*i] = zero + f.turn[0]*rest
-			values[2*i+1] = one + f.turn[1]*rest
-		}
+// first. Beside it stands what the best of all that begins with a mark bit in the place of the start bit would have had.
+func (f *fitter) fit(at float64, before int) (byt fit, mark float64) {
+	end := at + 10*f.bit
+	all := f.power(at-context*f.bit, end) * frame * f.bit
+	if all <= 0 {
+		return fit{at: at}, 0
 	}
 	// What comes before is the same for all: a sum and a turn.
 	sum, turn := complex128(0), complex128(1)
-	for i := range context + 1 {
-		bit := 0
-		if i < context {
-			bit = before >> (context - 1 - i) & 1
-		}
+	for i := range context {
+		bit := before >> (context - 1 - i) & 1
 		from := at + float64(i-context)*f.bit
 		sum += turn * f.part(bit, from, from+f.bit)
 		turn *= f.turn[bit]
 	}
-	best := fit{at: at, before: before}
-	for i, v := range values {
-		v = sum + turn*v
-		m := real(v)*real(v) + imag(v)*imag(v)
-		if m > best.share {
-			best.value, best.share = byte(i), m
+	f.ends(at)
+	starting, idling := sum+turn*f.part(0, at, at+f.bit), sum+turn*f.part(1, at, at+f.bit)
+	byt = fit{at: at, before: before}
+	for i, v := range f.values[:512] {
+		s, m := starting+turn*f.turn[0]*v, idling+turn*f.turn[1]*v
+		if share := real(s)*real(s) + imag(s)*imag(s); share > byt.share && i >= 256 { // with its stop bit
+			byt.value, byt.share = byte(i), share
+		}
+		mark = max(mark, real(m)*real(m)+imag(m)*imag(m))
+	}
+	byt.share /= all
+	return byt, mark / all
+}
+
+// ends is all that a byte's eight bits and its stop bit may be, the first in time the lowest of the index, as waveforms
+// that begin with phase 0; the start bit begins at a moment.
+func (f *fitter) ends(at float64) {
+	f.values[0] = 0
+	for bit := 8; bit >= 0; bit-- {
+		from := at + float64(1+bit)*f.bit
+		zero, one := f.part(0, from, from+f.bit), f.part(1, from, from+f.bit)
+		for i := 1<<(8-bit) - 1; i >= 0; i-- { // the bit becomes the lowest of the index
+			rest := f.values[i]
+			f.values[2*i] = zero + f.turn[0]*rest
+			f.values[2*i+1] = one + f.turn[1]*rest
 		}
 	}
-	all := f.power(at-context*f.bit, end+f.bit) * frame * f.bit
-	if all <= 0 {
-		return fit{at: at}
-	}
-	best.share /= all
-	return best
 }
 
 // idle is the share of nothing but mark, over the same time.
@@ -111,14 +112,16 @@ func (f *fitter) idle(at float64) float64 {
 	return (real(v)*real(v) + imag(v)*imag(v)) / all
 }
 
-// best is the best fit between two moments, tried at steps.
-func (f *fitter) best(from, to, step float64, before int) (best fit) {
+// best is the best fit between two moments, tried at steps, and the best that begins with a mark bit instead.
+func (f *fitter) best(from, to, step float64, before int) (best fit, mark float64) {
 	for at := from; at <= to+1e-9; at += step {
-		if one := f.fit(at, before); one.share > best.share {
+		one, other := f.fit(at, before)
+		if one.share > best.share {
 			best = one
 		}
+		mark = max(mark, other)
 	}
-	return best
+	return best, mark
 }
 
 // first is the best fit of a message's first byte, which begins within nine bits, and tunes to it. Of the sender only its
@@ -141,7 +144,7 @@ func (f *fitter) first(from, fast float64) fit {
 			f.bit, f.advance = one.bit, one.advance
 			f.turnBy(0, 0)
 			// The tuning that is likeliest wins where several are as good.
-			if found := f.best(from, from+9*f.bit, coarse*f.bit, 7); found.share > 1.02*best.share {
+			if found, _ := f.best(from, from+9*f.bit, coarse*f.bit, 7); found.share > 1.02*best.share {
 				best, chosen = found, one
 			}
 		}
@@ -151,7 +154,8 @@ func (f *fitter) first(from, fast float64) fit {
 	}
 	f.bit, f.advance = chosen.bit, chosen.advance
 	f.turnBy(0, 0)
-	return f.best(best.at-coarse*f.bit, best.at+coarse*f.bit, fine*f.bit, 7)
+	best, _ = f.best(best.at-coarse*f.bit, best.at+coarse*f.bit, fine*f.bit, 7)
+	return best
 }
 
 // follow tunes to a byte that was read. A sender's two frequencies may each be off by 1 %; where the waveform's second

@@ -21,28 +21,29 @@ type Receiver struct {
 
 // state is how far a message is read, in the inner rate's frames.
 type state struct {
-	seek  float64 // where the first start bit is tried next; while there is no byte yet
-	lost  int     // bits without mark or message
-	bytes []byte
-	last  fit
-	next  float64 // where the next start bit is expected
-	share float64 // of the fits, their mean so far
-	weak  int     // bytes in a row that were hardly there
+	seek    float64 // where the first start bit is tried next; while there is no byte yet
+	lost    int     // bits without mark or message
+	bytes   []byte
+	last    fit
+	next    float64 // where the next start bit is expected
+	before  int     // the bits before that, the last of them the lowest
+	stuffed int     // mark bits since the last byte and its stop bit
+	share   float64 // of the fits, their mean so far
+	weak    int     // bytes in a row that were hardly there
 }
 
 const (
-	leastShare = 0.4  // of the energy that mark bits or a byte hold at least; 0 dB above noise it is 0.6
-	leastFirst = 0.25 // for looking closer
-	shareFirst = 1.15 // by which a byte is better than marks that go on
-	shareLate  = 1.04 // by which it is better after more mark bits than the one stop bit
-	sure       = 0.85 // of the mean share: no other place need be tried
-	longestRun = 15   // bits without anything until it is given up
-	window     = 0.35 // bits by which a start bit is early or late
-	fine       = 0.125
-	coarse     = 0.25
-	pull       = 0.4 // by which the timing follows each byte's own
-	stretching = 0.1 // by which the length of a bit follows it
-	stuffed    = 10  // bits that may stand between two bytes
+	leastShare  = 0.4  // of the energy that mark bits or a byte hold at least; 0 dB above noise it is 0.6
+	leastFirst  = 0.25 // for looking closer
+	shareFirst  = 1.15 // by which a byte is better than marks that go on
+	shareLate   = 1.04 // by which a mark bit in the place of a start bit is better
+	longestRun  = 15   // bits without anything until it is given up
+	window      = 0.35 // bits by which a start bit is early or late
+	fine        = 0.125
+	coarse      = 0.25
+	pull        = 0.4 // by which the timing follows each byte's own
+	stretching  = 0.1 // by which the length of a bit follows it
+	mostStuffed = 20  // mark bits between two bytes; 10 are usual where there are any
 )
 
 // NewReceiver makes a receiver for samples at rate frames a second: 8000, or a multiple of it.
@@ -133,7 +134,7 @@ func (r *Receiver) readFirst() bool {
 		return false
 	}
 	marks := r.fitter.idle(s.seek)
-	one := r.fitter.fit(s.seek, 7)
+	one, _ := r.fitter.fit(s.seek, 7)
 	s.seek += coarse * r.fitter.bit
 	if one.share > shareFirst*marks && one.share > leastFirst {
 		// The start bit is here or later: that the byte's last bits are not marks was enough.
@@ -155,28 +156,22 @@ func (r *Receiver) readFirst() bool {
 	return true
 }
 
-// readNext reads the byte after the last.
+// readNext reads the byte after the last, or finds that it begins a bit later: that bit is a mark.
 func (r *Receiver) readNext() bool {
 	s := &r.state
-	if !r.heard(s.next + 12.5*r.fitter.bit) {
+	if !r.heard(s.next + (10+window)*r.fitter.bit) {
 		return false
 	}
-	before := int(s.last.value>>6&1)<<2 | int(s.last.value>>7)<<1 | 1
-	expected := s.next
-	best := r.fitter.best(s.next-window*r.fitter.bit, s.next+window*r.fitter.bit, fine*r.fitter.bit, before)
-	late := r.fitter.best(s.next+0.5*r.fitter.bit, s.next+1.5*r.fitter.bit, fine*r.fitter.bit, before<<1&7|1)
-	if best.share < sure*s.share && late.share < sure*s.share {
-		if !r.heard(s.next + (stuffed+11)*r.fitter.bit) {
-			return false
+	best, mark := r.fitter.best(s.next-window*r.fitter.bit, s.next+window*r.fitter.bit, fine*r.fitter.bit, s.before)
+	if mark > shareLate*best.share {
+		s.before = s.before<<1&7 | 1
+		s.next += r.fitter.bit
+		if s.stuffed++; s.stuffed > mostStuffed {
+			r.finish()
 		}
-		if far := r.fitter.best(s.next+1.5*r.fitter.bit, s.next+stuffed*r.fitter.bit, fine*r.fitter.bit, 7); far.share > late.share {
-			late = far
-		}
+		return true
 	}
-	if late.share > shareLate*best.share {
-		best, expected = late, late.at
-	}
-	r.take(best, expected)
+	r.take(best, s.next)
 	if r.reading {
 		r.fitter.follow(best)
 	}
@@ -191,6 +186,7 @@ func (r *Receiver) take(f fit, expected float64) {
 	s.bytes = append(s.bytes, f.value)
 	s.share = (s.share*n + f.share) / (n + 1)
 	s.last = f
+	s.before, s.stuffed = int(f.value>>6&1)<<2|int(f.value>>7)<<1|1, 0
 	late := f.at - expected
 	r.fitter.bit += stretching * late / 10
 	s.next = expected + pull*late + 10*r.fitter.bit
