@@ -46,6 +46,28 @@ func hear(forms []Form, sound []float64, noise float64, seed uint64) []Tone {
 	return NewReceiver(forms, 8000).Feed(signal.Samples(signal.AddNoise(all, noise, seed)))
 }
 
+// TestWholeCountries: all four tones of many countries are known, of Africa and South Asia too.
+func TestWholeCountries(t *testing.T) {
+	table, whole := builtIn(t), map[string]bool{}
+	for _, country := range table.Countries() {
+		whole[country] = true
+		for _, kind := range []Kind{Dial, RingBack, Busy, Reorder} {
+			whole[country] = whole[country] && len(table.of(country, kind)) > 0
+		}
+		if !whole[country] {
+			delete(whole, country)
+		}
+	}
+	if len(whole) < 40 {
+		t.Errorf("%d countries have all four tones", len(whole))
+	}
+	for _, country := range []string{"bw", "gh", "ke", "na", "ng", "tn", "tz", "ug", "za", "zm", "in", "lk", "mv", "np"} {
+		if !whole[country] {
+			t.Errorf("%s lacks a tone", country)
+		}
+	}
+}
+
 // TestEveryCountry: every form of the table is heard as what it is, and nothing else.
 func TestEveryCountry(t *testing.T) {
 	table := builtIn(t)
@@ -217,11 +239,14 @@ func TestDetector(t *testing.T) {
 }
 
 func TestExtend(t *testing.T) {
-	table := builtIn(t)
+	table := Table{}
+	if err := table.Extend([]byte("[ke]\ndial = [\"400\"]\nring-back = [\"425: 0.67 3 1.5 5\"]\nbusy = [\"425: 0.5 0.5\"]\n")); err != nil {
+		t.Fatal(err)
+	}
 	if err := table.Extend([]byte("[ke]\nbusy = [\"425: 0.2 0.6\"]\n[xx]\ndial = [\"500+600\"]\n")); err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(table["ke"]); got != "[{ring-back [425] [670ms 3s 1.5s 5s]} {busy [425] [200ms 600ms]}]" {
+	if got := fmt.Sprint(table["ke"]); got != "[{dial [400] []} {ring-back [425] [670ms 3s 1.5s 5s]} {busy [425] [200ms 600ms]}]" {
 		t.Errorf("Kenya: %s", got)
 	}
 	if got := fmt.Sprint(table["xx"]); got != "[{dial [500 600] []}]" {
@@ -242,6 +267,34 @@ func TestExtend(t *testing.T) {
 		}
 		if fmt.Sprint(table) != before {
 			t.Errorf("%q has changed the table", tt.data)
+		}
+	}
+}
+
+// TestExampleOfTheGuide: the file of tones that the operator guide shows can be read, and its tones are heard.
+func TestExampleOfTheGuide(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/operator-guide.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, _ := strings.Cut(string(guide), "`/etc/linekeeper/tones.toml`:\n\n")
+	example, _, found := strings.Cut(example, "\n\n**")
+	if !found {
+		t.Fatal("the guide shows no file of tones")
+	}
+	table := builtIn(t)
+	before := fmt.Sprint(table.of("ke", RingBack))
+	if err := table.Extend([]byte(example)); err != nil {
+		t.Fatal(err)
+	}
+	if after := fmt.Sprint(table.of("ke", RingBack)); after != before {
+		t.Errorf("what the file does not give has changed from %s to %s", before, after)
+	}
+	for _, country := range []string{"ke", "so"} {
+		for _, f := range table.of(country, Busy) {
+			if heard := hear(table[country], sound(g, f, -20), -30, 1); len(heard) != 1 || heard[0].Kind != Busy {
+				t.Errorf("%s: busy of %v Hz, %v: heard %v", country, f.Hz, f.Times, heard)
+			}
 		}
 	}
 }
