@@ -33,7 +33,7 @@ test: ## unit and table tests: no hardware, no root, no network
 
 .PHONY: deps
 deps: ## install what every target needs (as root, or with sudo)
-	lab/need.sh build assets run e2e bench arm64 lint lab
+	lab/need.sh build assets run e2e fault bench arm64 lint lab
 	go mod download
 	$(MAKE) --no-print-directory assets $(LINT) lab/browser/node_modules/.installed
 
@@ -127,9 +127,10 @@ KILLS ?= 1000
 FAULTTIME ?= 20m
 STRIDE ?= 1
 SEEDS ?= 1000
+DELIVERY ?= -calls 10000 -limit 25m
 .PHONY: fault
-fault: build ## what survives: each call of the ring to its card failed and cut (every STRIDE-th, for FAULTTIME), and KILLS kills of the real program
-	@lab/need.sh build run
+fault: build ## what survives: each call of the ring to its card failed and cut (every STRIDE-th, for FAULTTIME), KILLS kills of the real program, 10,000 calls delivered through faults of all kinds
+	@lab/need.sh build run fault
 	@mkdir -p .cache
 	@echo "every call of the ring to its card fails, is cut, or is the last: scenarios for $(FAULTTIME)"
 	@LINEKEEPER_FAULT_SEEDS=$(SEEDS) LINEKEEPER_FAULT_STRIDE=$(STRIDE) LINEKEEPER_FAULT_TIME=$(FAULTTIME) \
@@ -137,6 +138,8 @@ fault: build ## what survives: each call of the ring to its card failed and cut 
 	@grep 'fault_test.go' .cache/fault.log
 	@$(BUILD) -o bin/fault ./lab/fault
 	bin/fault -kills $(KILLS) -limit 30m
+	@$(BUILD) -o bin/delivery ./lab/delivery
+	bin/delivery $(DELIVERY)
 
 FUZZTIME ?= 20s
 .PHONY: fuzz

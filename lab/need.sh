@@ -2,7 +2,7 @@
 # Looks for what the given sets need on this machine; installs what is missing as root or through sudo, and says what;
 # without either prints the one line to run and exits 2. Where nothing is missing it uses neither network nor root.
 #
-#   lab/need.sh build|assets|run|e2e|bench|arm64|lint|lab ...
+#   lab/need.sh build|assets|run|e2e|fault|bench|arm64|lint|lab ...
 set -eu
 
 # packages_of SET prints the Debian packages of a set, one a line.
@@ -12,6 +12,7 @@ packages_of() {
 	assets) command -v npm >/dev/null 2>&1 || printf '%s\n' nodejs npm ;;
 	run) printf '%s\n' libasound2-dev asterisk-core-sounds-en-wav ;;
 	e2e) printf '%s\n' libasound2-dev asterisk-core-sounds-en-wav asterisk-core-sounds-fr-wav mosquitto chromium python3-cryptography ;;
+	fault) printf '%s\n' mosquitto ;;
 	bench) printf '%s\n' alsa-utils opus-tools libasound2-dev asterisk-core-sounds-en-wav asterisk-core-sounds-fr-wav asterisk-moh-opsound-wav espeak-ng ffmpeg libspandsp-dev multimon-ng ;;
 	arm64) printf '%s\n' gcc-aarch64-linux-gnu libc6-dev-arm64-cross libopus-dev:arm64 libmp3lame-dev:arm64 qemu-user asterisk-core-sounds-en-wav ;;
 	lab)

@@ -164,27 +164,8 @@ func (w way) checkLine(t *testing.T, head *station.Headquarters, played phone.Au
 // startMosquitto starts Debian's broker with certificates of headquarters' authority.
 func startMosquitto(t *testing.T, dir string, head *station.Headquarters) {
 	t.Helper()
-	tls := filepath.Join(dir, "mosquitto")
-	must(head.Command("certificate", "--name", "127.0.0.1", "--out", tls))(t)
-	_, port, _ := strings.Cut(head.MQTT, ":")
-	conf := fmt.Sprintf(`listener %s 127.0.0.1
-cafile %[2]s/hq-ca.crt
-certfile %[2]s/server.crt
-keyfile %[2]s/server.key
-require_certificate true
-use_identity_as_username true
-user root
-allow_anonymous false
-max_inflight_messages 0
-`, port, tls)
-	file := filepath.Join(dir, "mosquitto.conf")
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	broker := must(station.Start("mosquitto", filepath.Join(dir, "mosquitto.log"), nil, nil, "/usr/sbin/mosquitto", "-v", "-c", file))(t)
+	broker := must(must(station.NewMosquitto(filepath.Join(dir, "mosquitto"), head, head.MQTT))(t).Start(within(t, 10*time.Second)))(t)
 	t.Cleanup(broker.Kill)
-	running := func(e station.Event) bool { return strings.HasSuffix(e.Message, "running") }
-	must(broker.Await(within(t, 10*time.Second), 1, running))(t)
 }
 
 // look opens headquarters' pages in a browser, finds the call, plays it, and keeps pictures in dist/e2e.

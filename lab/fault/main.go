@@ -1,4 +1,4 @@
-// Command fault is the second half of `make fault`: the real recorder, killed at random moments of its life, and
+// Command fault is the second part of `make fault`: the real recorder, killed at random moments of its life, and
 // headquarters now and then, while calls are recorded through the real ALSA library and delivered. What each recorder said
 // before it died is held against what headquarters has in the end:
 //

@@ -26,6 +26,8 @@ type Headquarters struct {
 	User     string
 	Password string
 
+	Env []string // for `serve`, beside what there is
+
 	Web, Recorders, MQTT string // host:port
 	broker               *Broker
 }
@@ -92,7 +94,7 @@ func (h *Headquarters) command(input string, args ...string) (string, error) {
 
 // Start starts `serve` and waits until it listens.
 func (h *Headquarters) Start(ctx context.Context, seen func(Event)) (*Process, error) {
-	p, err := Start("headquarters", filepath.Join(h.Dir, "log"), nil, seen, h.Program, "serve", "--config", h.Config, "--log", "json")
+	p, err := Start("headquarters", filepath.Join(h.Dir, "log"), h.Env, seen, h.Program, "serve", "--config", h.Config, "--log", "json")
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,61 @@
+package clock
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// TestMain is also the program whose clock is shifted: it says the time whenever it is asked.
+func TestMain(m *testing.M) {
+	if os.Getenv("SHIFTED_CLOCK") == "" {
+		os.Exit(m.Run())
+	}
+	_, _ = net.LookupPort("tcp", "http") // which links this program to libc
+	begin := time.Now()
+	for asked := bufio.NewScanner(os.Stdin); asked.Scan(); {
+		fmt.Println(time.Now().UnixNano(), time.Since(begin).Nanoseconds())
+	}
+}
+
+func TestShift(t *testing.T) {
+	c, err := New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), c.Env()...)
+	in, _ := cmd.StdinPipe()
+	out, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := bufio.NewReader(out)
+	begin := time.Now()
+	for _, by := range []time.Duration{0, time.Hour, -time.Hour, -40 * 365 * 24 * time.Hour, 1500 * time.Millisecond, -1500 * time.Millisecond, 0} {
+		if err := c.Shift(by); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintln(in); err != nil {
+			t.Fatal(err)
+		}
+		var wall, since int64
+		if _, err := fmt.Fscan(said, &wall, &since); err != nil {
+			t.Fatal(err)
+		}
+		if off := time.Unix(0, wall).Sub(time.Now().Add(by)).Abs(); off > time.Second {
+			t.Errorf("shifted by %v it is %v off", by, off)
+		}
+		if d := time.Duration(since); d < 0 || d > time.Since(begin)+time.Second {
+			t.Errorf("shifted by %v its monotonic clock says %v", by, d)
+		}
+	}
+	_ = in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
