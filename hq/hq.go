@@ -100,6 +100,19 @@ type Arrival struct {
 	Receipt  string // as signed
 }
 
+// Command is what somebody here wants of a recorder.
+type Command struct {
+	Number uint64 // grows with each
+	Device call.DeviceID
+	Kind   wire.CommandKind
+	Call   *call.ID // nil: of none
+	Why    string
+	By     string // who gave it: a user's name
+	Given  time.Time
+	Ended  time.Time // when its result came; zero: it has not
+	Error  string    // why the recorder could not do it
+}
+
 // User may log in to the web pages.
 type User struct {
 	Name     string

@@ -77,6 +77,7 @@ func (s *session) run(ctx context.Context) (err error) {
 	work, cancel := context.WithCancel(ctx)
 	var watcher sync.WaitGroup
 	watcher.Go(func() { s.watchStatus(work, first) })
+	watcher.Go(func() { s.watchCommands(work) })
 	defer func() {
 		cancel()
 		watcher.Wait()

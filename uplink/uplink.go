@@ -140,6 +140,9 @@ type Config struct {
 	// it checks; nil: nobody wants to know.
 	Recipients func(jws string) error
 
+	Command func(wire.Command) error // does what headquarters wants; nil: nothing is done
+	Memory  Memory                   // nil: nothing is done at headquarters' command
+
 	StatusEvery time.Duration // at the latest; 0: 5 min
 	StatusPause time.Duration // between two, however fast it changes; 0: 10 s
 	ReturnAfter time.Duration // an idle link that is not the first choice is given up for it after this; 0: 1 h

@@ -216,6 +216,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, into := range []any{
 			new(wire.Status), new(wire.EntryBatch), new(wire.HaveQuestion), new(wire.HaveAnswer), new(wire.ReceiptAnswer), new(wire.FileResponse),
+			new(wire.CommandList), new(wire.CommandResult),
 		} {
 			if wire.Decode(b, into) != nil {
 				continue

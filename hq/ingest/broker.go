@@ -56,7 +56,9 @@ func (in *Ingest) ServeBroker(ctx context.Context, l net.Listener, cfg *tls.Conf
 	if err := server.Serve(); err != nil {
 		return errors.Join(fmt.Errorf("start broker: %w", err), server.Close())
 	}
+	leave := in.post.join(h.out)
 	<-ctx.Done()
+	leave()
 	h.stop()
 	return server.Close()
 }

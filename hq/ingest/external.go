@@ -15,8 +15,9 @@ import (
 	"github.com/linekeeper/linekeeper/wire"
 )
 
-// External is a broker of someone else, by which recorders reach headquarters. Headquarters is an ordinary subscriber there, to $file-async/# and linekeeper/+/+, and needs the right to publish to
-// $file-response/+, linekeeper/+/receipt and linekeeper/+/had. One headquarters at a time may use a client ID.
+// External is a broker of someone else, by which recorders reach headquarters. Headquarters is an ordinary subscriber
+// there, to $file-async/#, linekeeper/+/+ and linekeeper/+/result/+, and needs the right to publish to $file-response/+,
+// linekeeper/+/receipt, linekeeper/+/had and linekeeper/+/command/+. One headquarters at a time may use a client ID.
 type External struct {
 	URL                string // tls://host:8883, tcp://host:1883
 	TLS                *tls.Config
@@ -59,6 +60,7 @@ func (in *Ingest) Attach(ctx context.Context, b External) error {
 		SetUsername(b.Username).SetPassword(b.Password).SetCleanSession(false).SetKeepAlive(brokerKeepAlive).
 		SetAutoReconnect(false).SetAutoAckDisabled(true).SetDefaultPublishHandler(receive).
 		SetConnectionLostHandler(func(_ mqtt.Client, err error) { lost <- err }))
+	defer in.post.join(outside{client})()
 	for wait := brokerRetry; ctx.Err() == nil; wait = min(2*wait, brokerRetryMost) {
 		err := await(ctx, client.Connect())
 		if err == nil {
@@ -99,7 +101,7 @@ func await(ctx context.Context, token mqtt.Token) error {
 // subscribe is done at each connection: a broker may have lost the session. What comes in goes to the default handler,
 // which also gets what the broker kept for the session and sends before it is asked.
 func (in *Ingest) subscribe(ctx context.Context, c mqtt.Client, broker string) {
-	token := c.SubscribeMultiple(map[string]byte{wire.FilterFiles: 1, wire.FilterDevices: 1}, nil)
+	token := c.SubscribeMultiple(map[string]byte{wire.FilterFiles: 1, wire.FilterDevices: 1, wire.FilterResults: 1}, nil)
 	err := await(ctx, token)
 	if sub, ok := token.(*mqtt.SubscribeToken); ok && err == nil {
 		for filter, granted := range sub.Result() {

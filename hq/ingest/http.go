@@ -72,6 +72,7 @@ func (in *Ingest) Handler() http.Handler {
 		receipt, err := in.receipt(r.Context(), deviceOf(r.Context()), r.PathValue("call"))
 		in.answer(w, r, wire.ReceiptAnswer{Receipt: receipt}, err)
 	})
+	in.handleCommands(mux)
 	mux.Handle(wire.PathCalls, in.tus)
 	return in.identify(mux)
 }

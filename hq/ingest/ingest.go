@@ -85,6 +85,7 @@ type Config struct {
 	Ledger    Ledger
 	Recorders Recorders
 	Files     Files
+	Commands  Commands
 	Spool     string                 // folder for what is on its way; best on the file system of Files
 	Key       ed25519.PrivateKey     // signs receipts
 	Recipient func() (string, error) // whom recorders are to seal calls to
@@ -132,6 +133,7 @@ type Ingest struct {
 	tus       *tus
 	transfers *transfers
 	calls     locks[call.ID] // one finish of a call at a time
+	post      *post
 
 	mu   sync.Mutex
 	seen map[call.DeviceID]sighting
@@ -148,7 +150,7 @@ func Open(ctx context.Context, cfg Config) (*Ingest, error) {
 	if cfg.OnEvent == nil {
 		cfg.OnEvent = func(Event) {}
 	}
-	in := &Ingest{cfg: cfg, seen: map[call.DeviceID]sighting{}}
+	in := &Ingest{cfg: cfg, seen: map[call.DeviceID]sighting{}, post: newPost()}
 	for _, dir := range []string{in.spool("tus"), in.spool("mqtt")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("open spool: %w", err)
@@ -168,8 +170,11 @@ func Open(ctx context.Context, cfg Config) (*Ingest, error) {
 
 func (in *Ingest) spool(name string) string { return filepath.Join(in.cfg.Spool, name) }
 
-// Run sweeps abandoned spools until ctx ends.
+// Run sweeps abandoned spools, and sends recorders what is wanted of them, until ctx ends. It is called once.
 func (in *Ingest) Run(ctx context.Context) {
+	var posting sync.WaitGroup
+	posting.Go(func() { in.deliverCommands(ctx) })
+	defer posting.Wait()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {

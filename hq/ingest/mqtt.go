@@ -33,6 +33,9 @@ func (m message) device() (call.DeviceID, bool) {
 		c, err := wire.ParseFileTopic(m.topic)
 		return c.File.Device, err == nil
 	}
+	if device, _, err := wire.ParseResultTopic(m.topic); err == nil {
+		return device, true
+	}
 	device, what, err := wire.ParseDeviceTopic(m.topic)
 	return device, err == nil && (what == "status" || what == "entries" || what == "have")
 }
@@ -62,10 +65,19 @@ func (in *Ingest) receive(ctx context.Context, out Publisher, m message) {
 		in.respond(out, device, m, in.file(ctx, out, m))
 		return
 	}
+	if _, number, err := wire.ParseResultTopic(m.topic); err == nil {
+		if err := in.result(ctx, device, number, m.payload); err != nil {
+			in.cfg.Log.Warn("the result of a command is not taken", "device", device, "command", number, "error", err)
+		}
+		return
+	}
 	switch _, what, _ := wire.ParseDeviceTopic(m.topic); what {
 	case "status":
 		if err := in.status(ctx, device, viaMQTT, m.payload); err != nil {
 			in.cfg.Log.Warn("a status is not taken", "device", device, "error", err)
+		}
+		if !isWill {
+			in.publishCommands(ctx, device, out)
 		}
 	case "entries":
 		receipt, err := in.entries(ctx, device, viaMQTT, m.payload)

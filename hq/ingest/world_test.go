@@ -94,7 +94,7 @@ func (w *world) config() Config {
 	if t, ok := w.t.(*testing.T); ok { // fuzz targets may not log through their F
 		log = slog.New(slog.NewTextHandler(testWriter{t}, nil))
 	}
-	return Config{Recipient: func() (string, error) { return recipient, nil }, Library: w.library, Ledger: w.library, Recorders: w.library, Files: w.files, Spool: filepath.Join(w.dir, "spool"),
+	return Config{Recipient: func() (string, error) { return recipient, nil }, Library: w.library, Ledger: w.library, Recorders: w.library, Files: w.files, Commands: w.library, Spool: filepath.Join(w.dir, "spool"),
 		Key: w.authority.ReceiptKey(), MaxCall: 1 << 20, Now: time.Now, Log: log,
 		OnEvent: func(e Event) { w.events <- e }}
 }

@@ -125,7 +125,7 @@ func (s *Service) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.ingest, err = ingest.Open(ctx, ingest.Config{
-		Library: s.library, Ledger: s.library, Recorders: s.library, Files: s.files, Spool: s.path("spool"),
+		Library: s.library, Ledger: s.library, Recorders: s.library, Files: s.files, Commands: s.library, Spool: s.path("spool"),
 		Key: s.authority.ReceiptKey(), Recipient: s.authority.Recipient, MaxCall: s.cfg.MaxCall, KeepSpool: s.cfg.KeepSpool,
 		Now: s.cfg.Now, Log: s.cfg.Log, OnEvent: s.cfg.OnEvent,
 	})

@@ -30,8 +30,9 @@ var errLost = errors.New("connection to the broker is lost")
 
 // link is one connection to the broker, from its CONNECT to its end. It is not used again.
 type link struct {
-	client paho.Client
-	lost   chan struct{} // closed when it has ended
+	client   paho.Client
+	lost     chan struct{} // closed when it has ended
+	commands *inbox        // all that come
 
 	mu      sync.Mutex
 	inboxes map[*inbox]struct{}
@@ -41,12 +42,13 @@ type link struct {
 type inbox struct {
 	link     *link
 	wanted   func(message any) bool // called under link.mu
-	messages chan any               // wire.FileResponse, wire.ReceiptAnswer, wire.HaveAnswer
+	messages chan any               // wire.FileResponse, wire.ReceiptAnswer, wire.HaveAnswer, wire.CommandList
 }
 
 // dial connects and subscribes to all that headquarters sends.
 func (t *Transport) dial(ctx context.Context) (*link, error) {
 	l := &link{lost: make(chan struct{}), inboxes: make(map[*inbox]struct{})}
+	l.commands = l.listen(func(m any) bool { _, ok := m.(wire.CommandList); return ok })
 	o, err := t.options(ctx, l)
 	if err != nil {
 		return nil, err
@@ -60,6 +62,7 @@ func (t *Transport) dial(ctx context.Context) (*link, error) {
 		wire.TopicFileResponse(t.device): atLeastOnce,
 		wire.TopicReceipt(t.device):      atLeastOnce,
 		wire.TopicHad(t.device):          atLeastOnce,
+		wire.TopicCommand(t.device, 0):   atLeastOnce,
 	}
 	token := l.client.SubscribeMultiple(topics, nil)
 	err = wait(ctx, token)
@@ -198,6 +201,8 @@ func decode(topic string, payload []byte) (any, error) {
 		return decodeAs[wire.ReceiptAnswer](payload)
 	case strings.HasSuffix(topic, "/had"):
 		return decodeAs[wire.HaveAnswer](payload)
+	case strings.Contains(topic, "/command/"):
+		return decodeAs[wire.CommandList](payload)
 	}
 	return nil, fmt.Errorf("topic %q is not for a recorder", topic)
 }
