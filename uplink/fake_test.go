@@ -5,15 +5,16 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -48,6 +49,10 @@ type world struct {
 	broken  map[call.ID]error // of the card
 	status  wire.Status
 	durable map[call.ID]bool // at headquarters
+	length  int              // of the next calls, in some 8 bytes
+	size    int              // the same, in bytes
+
+	priority []uplink.Priority
 }
 
 func newWorld(t *testing.T) *world {
@@ -56,7 +61,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{t: t, key: key, files: map[call.ID][]byte{}, state: map[string][]byte{}, broken: map[call.ID]error{}, durable: map[call.ID]bool{}}
+	return &world{t: t, key: key, files: map[call.ID][]byte{}, state: map[string][]byte{}, broken: map[call.ID]error{}, durable: map[call.ID]bool{}, length: 100}
 }
 
 // addEntry puts an entry into the ledger.
@@ -76,8 +81,11 @@ func (w *world) addCall() call.ID {
 	w.addEntry()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	id := call.ID{15: byte(n)}
-	b := []byte(strings.Repeat(fmt.Sprint("call ", n, " "), 100))
+	id := call.ID{12: byte(n >> 24), 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}
+	b := []byte(strings.Repeat(fmt.Sprint("call ", n, " "), w.length))
+	if w.size > 0 {
+		b = bytes.Repeat(b, w.size/len(b)+1)[:w.size]
+	}
 	sum := sha256.Sum256(b)
 	w.files[id] = b
 	w.calls = append(w.calls, call.Stored{
@@ -87,7 +95,13 @@ func (w *world) addCall() call.ID {
 	return id
 }
 
-func name(id call.ID) string { return fmt.Sprint("call ", id[15]) }
+// addSized is addCall with so many bytes.
+func (w *world) addSized(size int) call.ID {
+	w.size = size
+	return w.addCall()
+}
+
+func name(id call.ID) string { return fmt.Sprint("call ", binary.BigEndian.Uint32(id[12:])) }
 
 func (w *world) say(format string, args ...any) {
 	w.mu.Lock()
@@ -102,6 +116,12 @@ func (w *world) happened() []string {
 	log := w.log
 	w.log = nil
 	return log
+}
+
+// settle lets what is under way come to its end.
+func settle() {
+	time.Sleep(100 * time.Millisecond)
+	synctest.Wait()
 }
 
 func (w *world) expect(want ...string) {
@@ -146,11 +166,20 @@ func hook[T any](w *world, h *T) T {
 
 // The store.
 
-func (w *world) Calls() ([]call.Stored, error) {
+func (w *world) EachWaiting(visit func(call.Waiting) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.calls), nil
+	for _, c := range w.calls {
+		if !c.Receipt && !visit(call.Waiting{
+			Call: c.Header.Call, Number: c.Header.Number + 1, Size: c.Size, Ended: c.Ended, Parked: c.Parked != "",
+			Asked: c.Asked, Hold: c.Hold != "", Flagged: c.Flagged,
+		}) {
+			return
+		}
+	}
 }
+
+func (w *world) Call(id call.ID) (call.Stored, error) { return w.look(id), nil }
 
 type openFile struct{ *bytes.Reader }
 
@@ -303,16 +332,19 @@ func number(entry string) (n uint64) {
 	return n
 }
 
+// Deliver takes a moment, so that what happens at its end comes before what the next one does.
 func (l *link) Deliver(ctx context.Context, f uplink.File) (string, error) {
+	b := make([]byte, f.Size)
+	n, err := f.Bytes.ReadAt(b, 0)
+	if err != nil && int64(n) < f.Size {
+		return "", fmt.Errorf("deliver: %w", err)
+	}
+	time.Sleep(time.Millisecond)
 	l.say("%s over %s", name(f.Call), l.via)
 	if do := hook(l.world, &l.onDeliver); do != nil {
 		if jws, err := do(ctx, f); err != nil || jws != "" {
 			return jws, err
 		}
-	}
-	b, err := io.ReadAll(io.NewSectionReader(f.Bytes, 0, f.Size))
-	if err != nil {
-		return "", fmt.Errorf("deliver: %w", err)
 	}
 	f.Progress(f.Size, f.Size)
 	l.mu.Lock()
@@ -331,8 +363,14 @@ func (w *world) run(links ...*link) (*uplink.Uplink, func()) {
 	for i, l := range links {
 		transports[i] = l
 	}
+	return w.runOver(transports...)
+}
+
+func (w *world) runOver(transports ...uplink.Transport) (*uplink.Uplink, func()) {
+	w.t.Helper()
 	u, err := uplink.New(w, transports, uplink.Config{
 		Device: device, Epoch: epoch, ReceiptKey: w.key.Public().(ed25519.PublicKey), Observer: w, Log: slog.New(slog.DiscardHandler),
+		Priority: w.priority,
 		Status: func() wire.Status {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -4,130 +4,191 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"sync"
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
 )
 
-// inOrder gives the calls that wait to be sent, in the order in which they go: the newest, if it has not had its turn,
-// then the backlog from its oldest, and at the end those that have failed again and again.
-func (u *Uplink) inOrder(calls []call.Stored) []call.Stored {
-	var order, last []call.Stored
-	newest := -1
-	for _, c := range calls {
-		if !c.Ended || c.Manifest == nil || c.Receipt || c.Parked != "" {
-			continue
-		}
-		if r := u.retries[c.Header.Call]; r != nil && r.failures > 1 {
-			last = append(last, c)
-			continue
-		}
-		if c.Header.Number > u.horizon {
-			newest = len(order)
-		}
-		order = append(order, c)
+const (
+	// mostTransfers are under way at once: the first sends its bytes, those behind it are being created.
+	mostTransfers = 4
+	// The next transfer begins when so little is left of those before it that the link might fall idle: for so long, at
+	// the rate that was measured, but not less and not more than so many bytes.
+	aheadTime  = 3 * time.Second
+	leastAhead = 32 << 10
+	mostAhead  = 1 << 20
+)
+
+// startMedia begins to send the call whose turn it is, if there is room for one more under way. It says whether it did
+// something, and there may be more to do.
+func (s *session) startMedia(ctx context.Context) (bool, error) {
+	if !s.room() {
+		return false, nil
 	}
-	if newest > 0 {
-		first := order[newest]
-		copy(order[1:newest+1], order[:newest])
-		order[0] = first
+	if s.stale || len(s.plan.calls) == 0 && s.plan.more {
+		s.replan()
 	}
-	return append(order, last...)
+	if len(s.plan.calls) == 0 {
+		return false, nil
+	}
+	next := s.plan.calls[0]
+	if s.unasked(next) {
+		return true, s.have(ctx)
+	}
+	s.plan.calls = s.plan.calls[1:]
+	s.start(ctx, next)
+	return true, nil
 }
 
-// sendMedia sends the call whose turn it is. more says that there may be another; if not, next is when one that had to
-// wait can be tried again (zero: none).
-func (s *session) sendMedia(ctx context.Context) (more bool, next time.Time, err error) {
-	calls, err := s.store.Calls()
-	if err != nil {
-		s.log.Error("read the ring's calls", "error", err)
-		return false, time.Now().Add(longestWait), nil
+// replan looks at everything that waits. The newest call is that behind all that had their turn, or have it now.
+func (s *session) replan() {
+	horizon := s.horizon
+	for _, t := range s.transfers {
+		horizon = max(horizon, t.number)
 	}
-	waiting := s.inOrder(calls)
-	s.tidy(waiting)
-	for _, c := range waiting {
-		r := s.retries[c.Header.Call]
-		if r.due() {
-			if s.unasked[c.Header.Call] {
-				return true, time.Time{}, s.have(ctx)
-			}
-			return true, time.Time{}, s.deliver(ctx, c)
-		}
-		if next.IsZero() || r.until.Before(next) {
-			next = r.until
-		}
-	}
-	return false, next, nil
+	s.plan, s.stale = s.makePlan(horizon, s.underWay), false
 }
 
-// tidy forgets what was remembered of calls that wait no more.
-func (u *Uplink) tidy(waiting []call.Stored) {
-	if len(u.retries) == 0 && len(u.reached) == 0 {
+// room says whether another transfer may begin.
+func (s *session) room() bool {
+	if len(s.transfers) >= mostTransfers {
+		return false
+	}
+	var left int64
+	for _, t := range s.transfers {
+		left += t.left()
+	}
+	ahead := int64(s.meter.rate(time.Now()) * aheadTime.Seconds())
+	return len(s.transfers) == 0 || left < min(max(ahead, leastAhead), mostAhead)
+}
+
+// underWay says whether a call is being sent.
+func (s *session) underWay(id call.ID) bool {
+	for _, t := range s.transfers {
+		if t.call.Header.Call == id {
+			return true
+		}
+	}
+	return false
+}
+
+// start begins to send a call, behind those that are under way.
+func (s *session) start(ctx context.Context, w call.Waiting) {
+	id := w.Call
+	c, err := s.store.Call(id)
+	switch {
+	case err != nil:
+		s.later(id, 0, fmt.Errorf("read what the ring has of it: %w", err))
+		return
+	case c.Manifest == nil:
+		s.later(id, 0, errors.New("its manifest cannot be read"))
+		return
+	case c.Receipt:
 		return
 	}
-	still := make(map[call.ID]bool, len(waiting))
-	for _, c := range waiting {
-		still[c.Header.Call] = true
+	t := &transfer{session: s, ctx: ctx, call: c, number: w.Number, size: c.Manifest.Size, handed: make(chan struct{})}
+	if n := len(s.transfers); n > 0 {
+		t.turn = s.transfers[n-1].handed
+	} else {
+		t.turn = atOnce
 	}
-	for id := range u.retries {
-		if !still[id] {
-			delete(u.retries, id)
-		}
-	}
-	for id := range u.reached {
-		if !still[id] {
-			delete(u.reached, id)
-		}
-	}
+	s.transfers = append(s.transfers, t)
+	s.show()
+	s.running.Go(func() {
+		t.run()
+		s.done <- t
+	})
 }
 
-// later puts a call off; the others go on.
-func (u *Uplink) later(id call.ID, after time.Duration, why error) {
-	r := u.retries[id]
-	if r == nil {
-		r = new(retry)
-		u.retries[id] = r
+// atOnce is the turn of a transfer that waits for no other.
+var atOnce = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// show says in the snapshot which call is being sent.
+func (s *session) show() {
+	var id call.ID
+	var sent, size int64
+	if len(s.transfers) > 0 {
+		t := s.transfers[0]
+		id, size = t.call.Header.Call, t.size
+		t.mu.Lock()
+		sent = t.sent
+		t.mu.Unlock()
 	}
-	u.log.Warn("call is put off", "call", id, "for", r.fail(after), "error", why)
+	s.note(func(n *Snapshot) { n.Call, n.Sent, n.Size = id, sent, size })
 }
 
-// deliver sends one call and deals with the outcome. Its error means that the link has failed.
-func (s *session) deliver(ctx context.Context, c call.Stored) error {
-	id := c.Header.Call
-	defer s.note(func(n *Snapshot) { n.Call, n.Sent, n.Size = call.ID{}, 0, 0 })
-	t := &transfer{session: s, call: c}
-	jws, err := t.send(ctx)
+// remove takes a transfer that has ended out of those under way, and says whether it was the first.
+func (s *session) remove(t *transfer) (first bool) {
+	for i, other := range s.transfers {
+		if other == t {
+			s.transfers = append(s.transfers[:i], s.transfers[i+1:]...)
+			s.show()
+			return i == 0
+		}
+	}
+	return false
+}
 
+// finished deals with the outcome of a transfer. Its error means that the link has failed.
+func (s *session) finished(ctx context.Context, t *transfer) error {
+	first := s.remove(t)
+	c, id := t.call, t.call.Header.Call
 	var refused *RefusedError
 	var later *LaterError
-	var busy *BusyError
 	switch {
-	case err == nil:
-		s.accept(c, jws)
-	case ctx.Err() != nil:
-		return ctx.Err()
+	case t.err == nil:
+		s.accept(c, t.jws)
 	case t.local() != nil:
 		s.later(id, 0, t.local())
-	case errors.As(err, &refused):
+	case ctx.Err() != nil:
+		s.doubt(id)
+		return ctx.Err()
+	case errors.As(t.err, &refused):
 		if err := s.park(ctx, c, refused.Reason); err != nil {
 			return err
 		}
-	case errors.As(err, &later):
-		s.unasked[id] = true // it may have arrived all the same
-		s.later(id, later.After, err)
+	case errors.As(t.err, &later):
+		s.doubt(id) // it may have arrived all the same
+		s.later(id, later.After, t.err)
 	default:
-		s.unasked[id] = true
-		s.barren = s.reached[id].barren >= maxBarren
-		s.worked = s.worked || !s.barren
-		if s.barren || errors.As(err, &busy) {
-			s.later(id, 0, err) // should it be this call that kills the link: others first
+		s.doubt(id)
+		if first {
+			s.blame(t)
 		}
-		return fmt.Errorf("deliver call %s: %w", id, err)
+		return fmt.Errorf("deliver call %s: %w", id, t.err)
 	}
-	s.horizon = max(s.horizon, c.Header.Number)
+	s.horizon = max(s.horizon, t.number)
 	return nil
+}
+
+// blame counts an attempt against the call at whose transfer the link failed. Should it be this call that kills the link,
+// others, or another transport, have their turn.
+func (s *session) blame(t *transfer) {
+	id := t.call.Header.Call
+	trouble := s.trouble(id)
+	trouble.got(t.acknowledged())
+	s.barren = trouble.barren >= maxBarren
+	s.worked = s.worked || !s.barren
+	var busy *BusyError
+	if s.barren || errors.As(t.err, &busy) {
+		s.later(id, 0, t.err)
+	}
+}
+
+// doubt notes that headquarters has to be asked about a call before it is sent again.
+func (s *session) doubt(id call.ID) {
+	s.trouble(id).doubt = true
+	delete(s.asked, id)
+}
+
+// later puts a call off; the others go on.
+func (s *session) later(id call.ID, after time.Duration, why error) {
+	s.log.Warn("call is put off", "call", id, "for", s.trouble(id).fail(after), "error", why)
+	s.stale = true
 }
 
 // park sets a refused call aside, unless it is the recorder that is refused (its certificate, its place at
@@ -143,103 +204,4 @@ func (s *session) park(ctx context.Context, c call.Stored, reason string) error 
 	}
 	s.cfg.Observer.Parked(id, reason)
 	return nil
-}
-
-// reached is how far a call has ever got.
-type reached struct {
-	acknowledged int64 // bytes
-	barren       int   // attempts since it got further
-}
-
-func (r reached) next(acknowledged int64) reached {
-	if acknowledged > r.acknowledged {
-		return reached{acknowledged: acknowledged}
-	}
-	r.barren++
-	return r
-}
-
-// maxBarren is how many attempts may bring a call no further before another call, or another transport, has its turn.
-// It is not the first: that an attempt has brought something is often known only when the next one begins.
-const maxBarren = 2
-
-// transfer is one attempt to send one call. The transport may use it from other goroutines.
-type transfer struct {
-	*session
-	call call.Stored
-
-	mu      sync.Mutex
-	failure error // of the card, not of the link
-	most    int64 // bytes acknowledged
-}
-
-func (t *transfer) send(ctx context.Context) (jws string, err error) {
-	id, m, via := t.call.Header.Call, t.call.Manifest, t.transport.Name()
-	file, err := t.store.OpenCall(id)
-	if err != nil {
-		return "", t.fail(fmt.Errorf("open the call: %w", err))
-	}
-	defer func() { _ = file.Close() }() // it was only read
-	if file.Size() != m.Size {
-		return "", t.fail(fmt.Errorf("the ring has %d bytes of a call whose manifest says %d", file.Size(), m.Size))
-	}
-	state, err := t.store.Transfer(id, via)
-	if err != nil {
-		return "", t.fail(fmt.Errorf("read how far the transfer is: %w", err))
-	}
-	t.note(func(n *Snapshot) { n.Call, n.Size = id, m.Size })
-	defer func() { t.reached[id] = t.reached[id].next(t.acknowledged()) }()
-	return t.transport.Deliver(ctx, File{
-		Call: id, Size: m.Size, SHA256: m.SHA256, Bytes: &source{file: file, transfer: t}, State: state,
-		Save: func(state []byte) error {
-			if err := t.store.SaveTransfer(id, via, state); err != nil {
-				return t.fail(fmt.Errorf("keep how far the transfer is: %w", err))
-			}
-			return nil
-		},
-		Progress: t.progress,
-	})
-}
-
-func (t *transfer) progress(sent, acknowledged int64) {
-	t.mu.Lock()
-	t.most = max(t.most, acknowledged)
-	t.mu.Unlock()
-	t.note(func(n *Snapshot) { n.Sent = sent })
-}
-
-func (t *transfer) acknowledged() int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.most
-}
-
-func (t *transfer) fail(err error) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.failure == nil {
-		t.failure = err
-	}
-	return err
-}
-
-func (t *transfer) local() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.failure
-}
-
-// source notes when the card cannot be read, which is no fault of the link.
-type source struct {
-	file     CallFile
-	transfer *transfer
-}
-
-func (s *source) ReadAt(p []byte, off int64) (int, error) {
-	n, err := s.file.ReadAt(p, off)
-	whole := errors.Is(err, io.EOF) && off+int64(n) == s.transfer.call.Manifest.Size
-	if err != nil && !whole {
-		err = s.transfer.fail(fmt.Errorf("read the call at %d: %w", off, err))
-	}
-	return n, err
 }

@@ -80,6 +80,7 @@ func (s *session) sendBatch(ctx context.Context, batch []call.SignedEntry) error
 	s.entries.reset()
 	s.entriesCut = 0
 	s.worked = true
+	s.stale = true // they may speak of calls that have ended
 	return nil
 }
 
@@ -124,7 +125,7 @@ func (s *session) accept(c call.Stored, jws string) {
 		s.later(id, 0, fmt.Errorf("accept receipt: %w", err))
 		return
 	}
-	delete(s.retries, id)
+	delete(s.troubles, id)
 	s.worked = true
 	s.note(func(n *Snapshot) { n.Delivered++ })
 	s.cfg.Observer.Delivered(id)

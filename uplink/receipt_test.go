@@ -215,7 +215,7 @@ func TestHaveIsNotNeeded(t *testing.T) {
 			l := w.link("https")
 			l.onHave = func(wire.HaveQuestion) error { return err }
 			_, stop := w.run(l)
-			synctest.Wait()
+			settle()
 			if !w.look(id).Receipt {
 				t.Error("not delivered")
 			}
@@ -254,7 +254,7 @@ func TestStopDuringATransfer(t *testing.T) {
 			return "", ctx.Err()
 		}
 		_, stop := w.run(l)
-		synctest.Wait()
+		settle()
 		w.happened()
 		stop()
 		w.expect("offline", "close https", "disconnected https")

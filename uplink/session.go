@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,7 +24,8 @@ func (u *Uplink) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		var after time.Duration // as headquarters asked
 		for i, t := range u.transports {
-			s := &session{Uplink: u, transport: t, preferred: i == 0, watched: make(chan error, 1)}
+			s := &session{Uplink: u, transport: t, preferred: i == 0, watched: make(chan error, 1), stale: true,
+				done: make(chan *transfer, mostTransfers), poked: make(chan struct{}, 1)}
 			err := s.run(ctx)
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -57,6 +59,13 @@ type session struct {
 	worked    bool       // something got through, or there was nothing to send
 	barren    bool       // in the end a call was sent again and again, and headquarters never had more of it
 	watched   chan error // why status could not be sent
+
+	plan      plan
+	stale     bool           // the plan is to be made anew
+	transfers []*transfer    // under way, in the order in which they began
+	running   sync.WaitGroup // their goroutines
+	done      chan *transfer // those that have ended
+	poked     chan struct{}
 }
 
 // run connects and works until the link fails or ctx ends.
@@ -81,6 +90,7 @@ func (s *session) run(ctx context.Context) (err error) {
 	defer func() {
 		cancel()
 		watcher.Wait()
+		s.drain(work)
 		s.leave(ctx, err)
 	}()
 	if err := s.have(work); err != nil {
@@ -119,77 +129,99 @@ func (s *session) work(ctx context.Context) error {
 		if err := s.sendEntries(ctx); err != nil {
 			return err
 		}
-		more, next, err := s.sendMedia(ctx)
+		more, err := s.startMedia(ctx)
 		if err != nil {
 			return err
 		}
 		if more {
 			continue
 		}
-		s.worked = true
-		if !s.entries.until.IsZero() && (next.IsZero() || s.entries.until.Before(next)) {
-			next = s.entries.until
-		}
-		if err := s.idle(ctx, since, next); err != nil {
+		if err := s.wait(ctx, since); err != nil {
 			return err
 		}
 	}
 }
 
-// idle waits for something to do: until Wake, or next (zero: nothing is planned).
-func (s *session) idle(ctx context.Context, since, next time.Time) error {
+// wait waits until there is something to do: what Wake tells, the end of a transfer or room for the next, or the time
+// when something that was put off can be tried again.
+func (s *session) wait(ctx context.Context, since time.Time) error {
 	var timer, back <-chan time.Time
+	next := s.plan.next
+	if !s.entries.until.IsZero() && (next.IsZero() || s.entries.until.Before(next)) {
+		next = s.entries.until
+	}
 	if !next.IsZero() {
 		timer = time.After(time.Until(next))
 	}
-	if !s.preferred {
-		back = time.After(time.Until(since.Add(s.cfg.ReturnAfter)))
+	var lost <-chan struct{}
+	var watched <-chan error
+	if len(s.transfers) == 0 { // else the transfers find out for themselves
+		s.worked = true
+		lost, watched = s.transport.Lost(), s.watched
+		if !s.preferred {
+			back = time.After(time.Until(since.Add(s.cfg.ReturnAfter)))
+		}
 	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.wake:
+		s.stale = true
 	case <-timer:
+		s.stale = true
+	case <-s.poked:
+	case t := <-s.done:
+		return s.finished(ctx, t)
 	case <-back:
 		return errReturn
-	case err := <-s.watched:
+	case err := <-watched:
 		return fmt.Errorf("send status: %w", err)
-	case <-s.transport.Lost():
+	case <-lost:
 		return errors.New("connection lost")
 	}
 	return nil
 }
 
-// have asks what headquarters has of the calls that it has not been asked about, as many as one question holds, and
-// accepts the receipts that were missed.
+// poke makes wait look again whether there is room for another transfer. It never waits.
+func (s *session) poke() {
+	select {
+	case s.poked <- struct{}{}:
+	default:
+	}
+}
+
+// drain waits for the transfers under way, whose context has ended, and takes in what they have come to.
+func (s *session) drain(ctx context.Context) {
+	s.running.Wait()
+	for len(s.transfers) > 0 {
+		_ = s.finished(ctx, <-s.done) // why the session ends is known
+	}
+}
+
+// unasked says whether headquarters may have a call and has not been asked: one that was stored when the program
+// started, or whose transfer failed.
+func (s *session) unasked(w call.Waiting) bool {
+	t := s.troubles[w.Call]
+	return !s.asked[w.Call] && (w.Number <= s.known || t != nil && t.doubt)
+}
+
+// have asks what headquarters has of the calls that come next and that it has not been asked about, as many as one
+// question holds, and accepts the receipts that were missed.
 func (s *session) have(ctx context.Context) error {
-	calls, err := s.store.Calls()
-	if err != nil {
-		s.log.Error("read the ring's calls", "error", err)
-		return nil // media will say so again
-	}
-	waiting := s.inOrder(calls)
-	if !s.begun {
-		for _, c := range calls {
-			if !c.Receipt && c.Ended && c.Manifest != nil {
-				s.unasked[c.Header.Call] = true
-			}
-		}
-		s.begun = true
-	}
-	for _, c := range calls { // a parked call may have been taken in after all, over another way
-		if c.Parked != "" {
-			waiting = append(waiting, c)
-		}
+	if s.stale {
+		s.replan()
 	}
 	q := wire.HaveQuestion{Epoch: s.cfg.Epoch, Calls: []call.ID{}}
-	asked := make(map[call.ID]call.Stored)
-	for _, c := range waiting {
-		if id := c.Header.Call; s.unasked[id] && len(q.Calls) < wire.MaxHave {
-			q.Calls = append(q.Calls, id)
-			asked[id] = c
+	for _, w := range s.plan.calls {
+		if s.unasked(w) {
+			q.Calls = append(q.Calls, w.Call)
 		}
 	}
+	for _, w := range s.plan.parked { // they may have been taken in after all, over another way
+		q.Calls = append(q.Calls, w.Call)
+		s.askedParked = max(s.askedParked, w.Number)
+	}
+	s.plan.parked = nil
 	answer, err := s.transport.Have(ctx, q)
 	var refused *RefusedError
 	var busy *BusyError
@@ -198,19 +230,22 @@ func (s *session) have(ctx context.Context) error {
 	} else if err != nil {
 		return fmt.Errorf("ask what headquarters has: %w", err)
 	}
-	s.reconcile(asked, answer)
+	for _, id := range q.Calls {
+		s.asked[id] = true
+		if t := s.troubles[id]; t != nil {
+			t.doubt = false
+		}
+	}
+	s.reconcile(q.Calls, answer)
 	if answer.Recipients != "" && s.cfg.Recipients != nil {
 		if err := s.cfg.Recipients(answer.Recipients); err != nil {
 			s.log.Error("headquarters' word on whom calls are sealed to is not taken", "error", err)
 		}
 	}
-	for id := range asked {
-		delete(s.unasked, id)
-	}
 	return nil
 }
 
-func (s *session) reconcile(asked map[call.ID]call.Stored, answer wire.HaveAnswer) {
+func (s *session) reconcile(asked []call.ID, answer wire.HaveAnswer) {
 	for _, jws := range answer.Receipts {
 		r, err := s.verify(jws)
 		switch {
@@ -218,10 +253,14 @@ func (s *session) reconcile(asked map[call.ID]call.Stored, answer wire.HaveAnswe
 			s.badReceipt(err)
 		case r.Call == nil:
 			s.acceptOldEntries(r, jws)
-		default:
-			if c, ok := asked[*r.Call]; ok {
-				s.accept(c, jws)
+		case slices.Contains(asked, *r.Call):
+			c, err := s.store.Call(*r.Call)
+			if err != nil || c.Manifest == nil {
+				s.log.Warn("a receipt has to wait until its call can be read", "call", *r.Call, "error", err)
+				continue
 			}
+			s.accept(c, jws)
+			s.plan.calls = slices.DeleteFunc(s.plan.calls, func(w call.Waiting) bool { return w.Call == *r.Call })
 		}
 	}
 }

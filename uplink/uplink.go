@@ -5,8 +5,11 @@
 //  1. says how the recorder is (status), and again whenever that changes, and every few minutes;
 //  2. asks what headquarters has (have), and accepts the receipts it has missed;
 //  3. sends the entries of the ledger, manifests among them, in batches until none are left;
-//  4. sends call files: the newest first, then the backlog from its oldest. Before each it looks for new entries, so
-//     that a call's manifest goes ahead of the next media.
+//  4. sends call files in the order of Config.Priority, and then the backlog from its oldest. Before each it looks for
+//     new entries, so that a call's manifest goes ahead of the next media.
+//
+// While the last bytes of one call are on their way the next transfer is created, and its bytes follow at once, so that
+// the link does not fall idle for the round trips between.
 //
 // Then it sleeps until Wake, the next status, or the next retry.
 //
@@ -27,6 +30,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -38,8 +42,11 @@ import (
 
 // Store is what the uplink needs of the ring. All of it speaks of synced bytes only.
 type Store interface {
-	// Calls gives all live calls, oldest first.
-	Calls() ([]call.Stored, error)
+	// EachWaiting visits the calls without a receipt, in any order, until visit returns false. visit calls nothing of the
+	// store.
+	EachWaiting(visit func(call.Waiting) bool)
+	// Call gives what is stored of a call.
+	Call(id call.ID) (call.Stored, error)
 	// OpenCall opens a call file. The caller closes it.
 	OpenCall(id call.ID) (CallFile, error)
 	// Entries gives entries without a receipt, in order, at most limit of them.
@@ -61,8 +68,8 @@ type CallFile interface {
 	Size() int64 // bytes
 }
 
-// Transport carries messages and call files to headquarters over one protocol. Status is called while other calls are
-// under way; those come one at a time. An error that is none of the types below means that the link failed: the
+// Transport carries messages and call files to headquarters over one protocol. Several methods are called at once: a
+// Status, one of Have and Entries, and some Deliver, each for another call. An error that is none of the types below means that the link failed: the
 // transport is closed and tried again later.
 type Transport interface {
 	// Name is https or mqtt: in status, logs, and the store's transfers.
@@ -84,10 +91,10 @@ type Transport interface {
 // File is a call file to deliver.
 type File struct {
 	Call   call.ID
-	Size   int64  // bytes
-	SHA256 string // hex
-	Bytes  io.ReaderAt
-	State  []byte // what Save kept when this call was last sent over this transport; nil: nothing
+	Size   int64       // bytes
+	SHA256 string      // hex
+	Bytes  io.ReaderAt // reading waits until the bytes of this file are next to go
+	State  []byte      // what Save kept when this call was last sent over this transport; nil: nothing
 
 	// Save keeps where the transfer stands. It is durable when Save returns; nil forgets it.
 	Save func(state []byte) error
@@ -135,6 +142,7 @@ type Config struct {
 	Status     func() wire.Status // how the recorder is; Device, Online and Waiting.Link are filled in here
 	Observer   Observer           // nil: nobody
 	Log        *slog.Logger
+	Priority   []Priority // the sorts of calls that go first; nil: DefaultPriority
 
 	// Recipients keeps headquarters' word on whom calls are sealed to from now on, a wire.Recipients as it was signed, which
 	// it checks; nil: nobody wants to know.
@@ -173,14 +181,18 @@ type Uplink struct {
 	mu   sync.Mutex
 	snap Snapshot
 
+	meter meter
+
 	// Of Run's goroutine:
-	unasked    map[call.ID]bool   // headquarters may have them, and has not been asked yet
-	begun      bool               // unasked was filled
-	horizon    uint64             // calls with a higher number are new
-	retries    map[call.ID]*retry // calls that have to wait
-	reached    map[call.ID]reached
-	entries    retry
-	entriesCut int // how often in a row the link failed while entries were sent
+	begun       bool             // known is known
+	known       uint64           // calls up to this number were stored when the program started: headquarters may have them
+	asked       map[call.ID]bool // of the calls that come next, those that headquarters was asked about
+	askedParked uint64           // and of the parked ones all up to this number
+	horizon     uint64           // calls with a higher number are new
+	troubles    map[call.ID]*trouble
+	scan        int // how often the store's calls were gone through
+	entries     retry
+	entriesCut  int // how often in a row the link failed while entries were sent
 }
 
 // New gives an Uplink that delivers from the store over the transports, the first choice first.
@@ -190,6 +202,12 @@ func New(store Store, transports []Transport, cfg Config) (*Uplink, error) {
 		return nil, errors.New("uplink: no transport: name headquarters' address over https or mqtt")
 	case len(cfg.ReceiptKey) != ed25519.PublicKeySize:
 		return nil, errors.New("uplink: no receipt key: nothing could ever be released")
+	}
+	if cfg.Priority == nil {
+		cfg.Priority = DefaultPriority()
+	}
+	if err := CheckPriority(cfg.Priority); err != nil {
+		return nil, fmt.Errorf("uplink: order of calls: %w", err)
 	}
 	if cfg.StatusEvery == 0 {
 		cfg.StatusEvery = 5 * time.Minute
@@ -206,7 +224,7 @@ func New(store Store, transports []Transport, cfg Config) (*Uplink, error) {
 	return &Uplink{
 		store: store, transports: transports, cfg: cfg, log: cfg.Log,
 		wake: make(chan struct{}, 1), wakeStatus: make(chan struct{}, 1),
-		unasked: make(map[call.ID]bool), retries: make(map[call.ID]*retry), reached: make(map[call.ID]reached),
+		asked: make(map[call.ID]bool), troubles: make(map[call.ID]*trouble),
 	}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/linekeeper/linekeeper/cmd/internal/settings"
+	"github.com/linekeeper/linekeeper/uplink"
 )
 
 // defaultConfig is where the recorder's settings stand.
@@ -77,9 +78,10 @@ type lineConfig struct {
 }
 
 type uplinkConfig struct {
-	Order []string `toml:"order"`
-	HTTPS string   `toml:"https"`
-	MQTT  string   `toml:"mqtt"`
+	Order    []string          `toml:"order"`
+	Priority []uplink.Priority `toml:"priority"` // the sorts of calls that go first
+	HTTPS    string            `toml:"https"`
+	MQTT     string            `toml:"mqtt"`
 }
 
 type lightConfig struct {
@@ -121,7 +123,7 @@ func newConfig() config {
 			Zone:    "Local",
 		},
 		Encoder: encoderConfig{Codec: "opus", Complexity: 5},
-		Uplink:  uplinkConfig{Order: []string{"https", "mqtt"}},
+		Uplink:  uplinkConfig{Order: []string{"https", "mqtt"}, Priority: uplink.DefaultPriority()},
 		Pause:   pauseConfig{Longest: settings.Duration(10 * time.Minute)},
 	}
 }
@@ -234,6 +236,9 @@ func (c *config) checkUplink() []error {
 		if name != "https" && name != "mqtt" {
 			all = append(all, c.wrong("uplink.order", 0, "%q is neither https nor mqtt", name))
 		}
+	}
+	if err := uplink.CheckPriority(c.Uplink.Priority); err != nil {
+		all = append(all, c.wrong("uplink.priority", 0, "%v", err))
 	}
 	for _, address := range []struct{ key, value, scheme string }{{"https", c.Uplink.HTTPS, "https"}, {"mqtt", c.Uplink.MQTT, "mqtts"}} {
 		u, err := url.Parse(address.value)

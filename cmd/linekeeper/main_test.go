@@ -52,6 +52,7 @@ func TestCheckConfigNamesEveryMistake(t *testing.T) {
 		{"two lines of one name", line + line, 2, []string{`:5: key "line.name": "a": each line needs a name of its own`}},
 		{"one channel twice", line + "[[line]]\nname = \"b\"\ndevice = \"hw:0\"\n", 2, []string{`key "line.channels": hw:0 channel 0 is out of range, or another line's`}},
 		{"sides without channels", line + "sides = [\"agent\", \"caller\"]\n", 2, []string{`key "line.channels"`}},
+		{"odd priority", "[uplink]\npriority = [\"newest\", \"urgent\"]\n" + line, 2, []string{`:2: key "uplink.priority": "urgent" is none of asked, hold, flagged, newest`}},
 		{"odd address", "[uplink]\nhttps = \"http://hq\"\n" + line, 2, []string{`:2: key "uplink.https": "http://hq" is not an address such as https://headquarters.example:8444`}},
 		{"country", line + "country = \"ZA\"\n", 0, []string{"is well"}},
 		{"unknown country", line + "country = \"zz\"\n", 2, []string{`:4: key "line.country": no tones of "zz" are known; known are: `, "za"}},

@@ -113,6 +113,7 @@ func newUplink(d *device, status func() wire.Status, log *slog.Logger) (*uplink.
 	}
 	return uplink.New(store{d.ring}, transports, uplink.Config{
 		Device: d.id.device, Epoch: d.ring.State().Epoch, ReceiptKey: d.id.receipt, Status: status, Observer: observer{log}, Log: log,
+		Priority:   d.cfg.Uplink.Priority,
 		Recipients: d.id.recipients.Told,
 		Command:    func(c wire.Command) error { return obey(d.ring, c) }, Memory: d.ring,
 	})
