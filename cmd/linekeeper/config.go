@@ -115,7 +115,7 @@ func newConfig() config {
 			Shortest: settings.Duration(3 * time.Second),
 			Longest:  settings.Duration(2 * time.Hour),
 		},
-		Detect: detectConfig{Digits: true, CallerID: true},
+		Detect: defaultDetect(),
 		Alarms: alarmsConfig{
 			OffHook: settings.Duration(15 * time.Minute),
 			Days:    []string{"mon", "tue", "wed", "thu", "fri"},

@@ -20,6 +20,37 @@ type detectConfig struct {
 	Digits   bool   `toml:"digits"`
 	CallerID bool   `toml:"caller_id"`
 	Tones    string `toml:"tones"` // file of tones that take the place of the built-in ones
+
+	// What is taken for the tone by which another's recorder says that it records: each from and to.
+	NoticeHz      []float64           `toml:"notice_hz"`
+	NoticeLength  []settings.Duration `toml:"notice_length"`
+	NoticeSpacing []settings.Duration `toml:"notice_spacing"`
+}
+
+// defaultDetect has everything on.
+func defaultDetect() detectConfig {
+	n := tone.DefaultNotice()
+	d := detectConfig{Digits: true, CallerID: true, NoticeHz: n.Hz[:]}
+	for i := range 2 {
+		d.NoticeLength = append(d.NoticeLength, settings.Duration(n.Length[i]))
+		d.NoticeSpacing = append(d.NoticeSpacing, settings.Duration(n.Spacing[i]))
+	}
+	return d
+}
+
+// notice is what the settings take for a notice.
+func (c *config) notice() (n tone.NoticeForm, err error) {
+	d := c.Detect
+	if len(d.NoticeHz) != 2 || len(d.NoticeLength) != 2 || len(d.NoticeSpacing) != 2 {
+		return n, c.wrong("detect.notice_hz", 0, "notice_hz, notice_length and notice_spacing have two values each: from and to")
+	}
+	for i := range 2 {
+		n.Hz[i], n.Length[i], n.Spacing[i] = d.NoticeHz[i], time.Duration(d.NoticeLength[i]), time.Duration(d.NoticeSpacing[i])
+	}
+	if err := n.Check(); err != nil {
+		return n, c.wrong("detect.notice_hz", 0, "%v", err)
+	}
+	return n, nil
 }
 
 // alarmsConfig is what takes time to be an alarm.
@@ -60,9 +91,11 @@ func (c *config) lineDetector(i int, f pcm.Format, tones tone.Table) line.Config
 	l.Shortest = time.Duration(c.Calls.Shortest)
 	l.Longest = time.Duration(c.Calls.Longest)
 	l.OffHook = time.Duration(c.Alarms.OffHook)
-	if forms := tones[c.country(i)]; len(forms) > 0 {
-		l.Detectors.Tones = tone.NewDetector(forms, f)
+	heard := tone.NewDetector(tones[c.country(i)], f) // without a country notices only
+	if notice, err := c.notice(); err == nil {        // the settings were checked
+		heard.SetNotice(notice)
 	}
+	l.Detectors.Tones = heard
 	if c.Detect.Digits {
 		l.Detectors.Digits = dtmf.NewDetector(f)
 	}
@@ -118,6 +151,9 @@ func (c *config) checkDetectors() (all []error) {
 		if name := c.country(i); name != "" && len(table[name]) == 0 {
 			all = append(all, c.wrong("line.country", i, "no tones of %q are known; known are: %s", c.Lines[i].Country, strings.Join(table.Countries(), ", ")))
 		}
+	}
+	if _, err := c.notice(); err != nil {
+		all = append(all, err)
 	}
 	if _, err := c.businessHours(); err != nil {
 		all = append(all, err)

@@ -56,6 +56,8 @@ func TestCheckConfigNamesEveryMistake(t *testing.T) {
 		{"odd address", "[uplink]\nhttps = \"http://hq\"\n" + line, 2, []string{`:2: key "uplink.https": "http://hq" is not an address such as https://headquarters.example:8444`}},
 		{"country", line + "country = \"ZA\"\n", 0, []string{"is well"}},
 		{"unknown country", line + "country = \"zz\"\n", 2, []string{`:4: key "line.country": no tones of "zz" are known; known are: `, "za"}},
+		{"half a notice", "[detect]\nnotice_hz = [1400]\n" + line, 2, []string{`:2: key "detect.notice_hz": `, "two values each"}},
+		{"a notice that cannot be heard", "[detect]\nnotice_hz = [400, 500]\n" + line, 2, []string{`:2: key "detect.notice_hz": a notice of 400 to 500 Hz`}},
 		{"no file of tones", "[detect]\ntones = \"/nonexistent\"\n" + line, 2, []string{`:2: key "detect.tones": tones of /nonexistent`}},
 		{"business hours", "[alarms]\nquiet = \"4h\"\ndays = [\"mon\"]\nhours = [\"07:30\", \"16:00\"]\ntime_zone = \"Africa/Maputo\"\n" + line, 0, []string{"is well"}},
 		{"odd hours", "[alarms]\nhours = [\"17:00\", \"8:00\"]\n" + line, 2, []string{`:2: key "alarms.hours": 17:00 is not before 8:00`}},

@@ -71,7 +71,9 @@ func (b *bench) run(ctx context.Context) error {
 		case "caller":
 			more, err = b.measure(callerTrials())
 		case "tones":
-			more, err = b.measureTones()
+			if more, err = b.measureTones(); err == nil {
+				more = append(more, b.measureNotices()...)
+			}
 		case "talk":
 			more, err = b.measureTalk(ctx, dir)
 		default:

@@ -30,6 +30,13 @@ func NewDetector(forms []Form, f pcm.Format) *Detector {
 	return d
 }
 
+// SetNotice says what is taken for a notice, where that is not DefaultNotice. It is called before Feed.
+func (d *Detector) SetNotice(n NoticeForm) {
+	for _, side := range d.sides {
+		side.SetNotice(n)
+	}
+}
+
 // Feed takes the line's next period and returns the tones that it made certain, in order of where they began; the marks'
 // positions are in the scale of Period.Position. They are valid until the next call.
 func (d *Detector) Feed(p pcm.Period) []call.Mark {

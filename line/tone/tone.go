@@ -43,6 +43,7 @@ type Receiver struct {
 	power  [window / hop]float64 // of the last hops, a ring
 	hopped []float64             // the hop that is being filled
 
+	exchange         bool // it has tones to be heard
 	progress, notice *band
 	bursts, beeps    burster
 	tracker          *tracker
@@ -55,19 +56,25 @@ const (
 	noticeAt   = 1400.0
 )
 
-// NewReceiver makes a receiver for the tones of a country and samples at rate frames a second, a multiple of 800.
+// NewReceiver makes a receiver for samples at rate frames a second, a multiple of 800: for the tones of a country, of which
+// there may be none, and for notices.
 func NewReceiver(forms []Form, rate int) *Receiver {
 	return &Receiver{
 		rate:     rate,
 		low:      newHighPass(float64(rate)),
 		hopped:   make([]float64, 0, rate/hopsASecond),
+		exchange: len(forms) > 0,
 		progress: newBand(progressHz, rate),
 		notice:   newBand(noticeAt, rate),
 		bursts:   burster{purity: 0.55},
 		beeps:    burster{purity: 0.7},
 		tracker:  newTracker(forms),
+		noticer:  noticer{form: DefaultNotice()},
 	}
 }
+
+// SetNotice says what is taken for a notice, where that is not DefaultNotice. It is called before Feed.
+func (r *Receiver) SetNotice(n NoticeForm) { r.noticer.form = n }
 
 // Feed takes the next samples and returns the tones that they made certain. They are valid until the next call.
 func (r *Receiver) Feed(samples []int16) []Tone {
@@ -90,7 +97,7 @@ func (r *Receiver) hop() {
 		last += v * v / float64(len(r.hopped))
 	}
 	faint := last < leastLevel/4
-	r.progress.feed(r.hopped, faint)
+	r.progress.feed(r.hopped, faint || !r.exchange)
 	r.notice.feed(r.hopped, faint)
 	r.power[r.bursts.now%len(r.power)] = last
 	power := 0.0
@@ -99,9 +106,12 @@ func (r *Receiver) hop() {
 	}
 	var progress, notice sight
 	if power > leastLevel {
-		r.progress.spectrum()
 		r.notice.spectrum()
-		progress, notice = r.progress.look(), r.notice.look()
+		notice = r.notice.look()
+		if r.exchange {
+			r.progress.spectrum()
+			progress = r.progress.look()
+		}
 	}
 	ended, ok := r.bursts.hop(progress, power)
 	switch {
@@ -141,7 +151,7 @@ func (r *Receiver) Lost(frames int64) {
 	r.bursts = burster{purity: r.bursts.purity}
 	r.beeps = burster{purity: r.beeps.purity}
 	r.tracker.forget()
-	r.noticer = noticer{}
+	r.noticer = noticer{form: r.noticer.form}
 }
 
 // highPass takes away hum (transposed direct form II, of R. Bristow-Johnson's cookbook).

@@ -3,6 +3,7 @@ package tone
 import (
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -170,6 +171,44 @@ func TestNotice(t *testing.T) {
 				t.Errorf("the first began at 5600: %v", found[0])
 			}
 		})
+	}
+}
+
+// TestSetNotice: what a site's recorders send is heard, and the usual is not, where that is set.
+func TestSetNotice(t *testing.T) {
+	form := NoticeForm{
+		Hz:      [2]float64{1200, 1230},
+		Length:  [2]time.Duration{800 * ms, time.Second},
+		Spacing: [2]time.Duration{4 * time.Second, 6 * time.Second},
+	}
+	if err := form.Check(); err != nil {
+		t.Fatal(err)
+	}
+	d := NewDetector(nil, pcm.Format{Rate: 8000, Channels: 1})
+	d.SetNotice(form)
+	sound := signal.Join(g.Cadence(3, -24, []float64{1215}, 900*ms, 4100*ms), g.Cadence(3, -24, []float64{1400}, 500*ms, 14500*ms))
+	var positions []int64
+	for _, m := range d.Feed(pcm.Period{Format: d.format, Samples: signal.Samples(signal.AddNoise(sound, -50, 1))}) {
+		positions = append(positions, (m.Position+400)/800)
+	}
+	if fmt.Sprint(positions) != "[0 50 100]" {
+		t.Errorf("heard at %v tenths of a second", positions)
+	}
+	for _, change := range []func(*NoticeForm){
+		func(n *NoticeForm) { n.Hz[0] = 1000 },
+		func(n *NoticeForm) { n.Hz[1] = math.NaN() },
+		func(n *NoticeForm) { n.Length[0] = 80 * ms },
+		func(n *NoticeForm) { n.Length[1] = 700 * ms },
+		func(n *NoticeForm) { n.Spacing[0] = time.Second },
+		func(n *NoticeForm) { n.Spacing[1] = time.Hour },
+	} {
+		wrong := form
+		if change(&wrong); wrong.Check() == nil {
+			t.Errorf("%v can be heard", wrong)
+		}
+	}
+	if err := DefaultNotice().Check(); err != nil {
+		t.Error(err)
 	}
 }
 
