@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/linekeeper/linekeeper/call"
 )
@@ -11,9 +12,13 @@ import (
 // Entries gives up to max entries that are synced and not receipted, in order and without a hole between them: behind
 // one that damage has made, it goes on when those before are receipted. One that is found damaged now is an error this
 // time, and missing the next.
-func (r *Ring) Entries(max int) ([]call.SignedEntry, error) {
+func (r *Ring) Entries(max int) ([]call.SignedEntry, error) { return r.EntriesAfter(0, max) }
+
+// EntriesAfter does the same from behind a number, for whoever takes them all before any is receipted.
+func (r *Ring) EntriesAfter(number uint64, max int) ([]call.SignedEntry, error) {
 	r.mu.Lock()
 	waiting := r.table.unreceipted()
+	waiting = waiting[sort.Search(len(waiting), func(i int) bool { return waiting[i].number > number }):]
 	n := 0
 	for n < min(max, len(waiting)) && waiting[n].number == waiting[0].number+uint64(n) {
 		n++

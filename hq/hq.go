@@ -69,7 +69,7 @@ type Call struct {
 	Size      int64 // of the call file
 	SHA256    string
 	Received  time.Time // when it became durable
-	Via       string    // https or mqtt
+	Via       string    // https, mqtt or courier
 }
 
 // Query asks for calls, newest first.
@@ -95,7 +95,7 @@ type Arrival struct {
 	End      *call.End // nil: the file does not reach its end, or is damaged before
 	Size     int64     // of the call file
 	SHA256   string
-	Via      string // https or mqtt
+	Via      string // https, mqtt or courier
 	Received time.Time
 	Receipt  string // as signed
 }

@@ -27,12 +27,12 @@ func newRoot() *cobra.Command {
 		Long: `linekeeper-hq is headquarters: it receives the calls of recorders over HTTPS and MQTT, keeps them, and shows and
 plays them in its web pages.
 
-Exit codes: 0 well, 1 failed, 2 wrong usage or configuration; of verify: 3 amber, 4 red.`,
+Exit codes: 0 well, 1 failed, 2 wrong usage or configuration; of verify and import: 3 amber, 4 red.`,
 		Version: version,
 	}
 	var o options
 	o.AddConfig(root, defaultConfig)
-	root.AddCommand(proof.VerifyCommand(o.headquarters()), proof.OpenCommand(), serveCommand(&o), userCommand(&o), recorderCommand(&o), certificateCommand(&o), callKeyCommand(&o), command.CheckConfig("linekeeper-hq serve", describe))
+	root.AddCommand(proof.VerifyCommand(o.headquarters()), proof.OpenCommand(), serveCommand(&o), userCommand(&o), recorderCommand(&o), certificateCommand(&o), callKeyCommand(&o), importCommand(&o), command.CheckConfig("linekeeper-hq serve", describe))
 	return root
 }
 

@@ -21,7 +21,7 @@ import (
 )
 
 // The control socket answers HTTP on a Unix socket: what the running recorder tells `linekeeper status`, `calls`,
-// `meter`, `pause` and `hold`. Only its user and root may open it.
+// `meter`, `pause`, `hold` and (courier.Path) `courier`. Only its user and root may open it.
 const (
 	controlStatus = "/status" // statusReport
 	controlCalls  = "/calls"  // []callReport

@@ -32,7 +32,7 @@ type identity struct {
 	key        ed25519.PrivateKey // signs the ledger
 	recipients *recipients        // whom calls are sealed to
 	tls        *tls.Config        // nil where the recorder belongs to no headquarters
-	receipt    ed25519.PublicKey  // nil likewise
+	receipt    ed25519.PublicKey  // headquarters'; nil likewise
 }
 
 // loadIdentity reads the identity folder. A recorder that delivers to nobody, and has no key yet, makes one.
@@ -49,6 +49,10 @@ func loadIdentity(dir string, delivers bool) (identity, error) {
 	}
 	id := identity{device: call.DeviceIDOf(key.Public().(ed25519.PublicKey)), key: key}
 	if !delivers {
+		// Where calls go out by courier alone, their receipts are headquarters' all the same.
+		if id.receipt, err = readPublicKey(filepath.Join(dir, fileReceipt)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return identity{}, err
+		}
 		id.recipients, err = loadRecipients(dir, id)
 		return id, err
 	}

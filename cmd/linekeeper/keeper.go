@@ -14,6 +14,7 @@ import (
 	"github.com/linekeeper/linekeeper/buffer"
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/uplink"
+	"github.com/linekeeper/linekeeper/uplink/courier"
 	"github.com/linekeeper/linekeeper/wire"
 )
 
@@ -231,13 +232,14 @@ func (k *keeper) hours(free int64) float64 {
 	return float64(free) / max(perSecond, page/time.Duration(k.cfg.Ring.SyncInterval).Seconds()) / 3600
 }
 
-// control answers `linekeeper status`, `calls` and `meter`.
+// control answers `linekeeper status`, `calls` and the like.
 func (k *keeper) control() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+controlStatus, answerJSON(k.statusReport))
 	mux.Handle("GET "+controlCalls, answerJSON(k.callReports))
 	mux.HandleFunc("POST "+controlPause, k.answerPause)
 	mux.HandleFunc("POST "+controlHold, k.answerHold)
+	mux.Handle(courier.Path, k.desk(k.log).Handler())
 	return mux
 }
 

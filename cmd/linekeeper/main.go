@@ -27,13 +27,14 @@ func newRoot() *cobra.Command {
 		Long: `linekeeper records the calls of telephone lines, keeps them in a ring on the card, and delivers
 each of them to headquarters over HTTPS or MQTT whenever the link is there.
 
-Exit codes: 0 well, 1 failed, 2 wrong usage or configuration; of verify: 3 amber, 4 red.`,
+Exit codes: 0 well, 1 failed, 2 wrong usage or configuration; of verify: 3 amber, 4 red; of courier: 3, some calls
+are not on the stick.`,
 		Version: version,
 	}
 	var o options
 	o.AddConfig(root, defaultConfig)
 	root.AddCommand(proof.VerifyCommand(proof.Headquarters{}), proof.OpenCommand(), runCommand(&o), statusCommand(&o), inputsCommand(&o), meterCommand(&o), callsCommand(&o),
-		replayCommand(&o), selftestCommand(&o), pauseCommand(&o), holdCommand(&o), command.CheckConfig("linekeeper run", describe))
+		replayCommand(&o), selftestCommand(&o), pauseCommand(&o), holdCommand(&o), courierCommand(&o), command.CheckConfig("linekeeper run", describe))
 	return root
 }
 

@@ -35,6 +35,7 @@ const suffix = ".lkc"
 // Options of a store. The zero value is good.
 type Options struct {
 	Reserve int64 // bytes to leave free; 0: DefaultReserve
+	Beside  bool  // another process may have the store open: what it is writing is left alone
 
 	// Free says how many bytes can be written to the file system of a folder; nil: as the kernel says.
 	Free func(dir string) (int64, error)
@@ -56,6 +57,9 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	if err := makeFolder(dir); err != nil {
 		return nil, fmt.Errorf("open store of call files: %w", err)
+	}
+	if opts.Beside {
+		return &Store{dir, opts}, nil
 	}
 	// What a crash left half copied.
 	torn, err := filepath.Glob(filepath.Join(dir, "*", ".new-*"))

@@ -37,6 +37,11 @@ type delivery struct {
 func (in *Ingest) finish(ctx context.Context, d delivery) (string, error) {
 	release := in.calls.lock(d.id)
 	defer release()
+	leave, err := in.beside.lock(d.id)
+	if err != nil {
+		return "", err
+	}
+	defer leave()
 	known, err := in.known(ctx, d.device, d.id)
 	if err != nil {
 		return "", in.refused(d, err)

@@ -8,11 +8,14 @@
 //
 // # One way to the end
 //
-// Both ways in write to a spool folder and end in finish, which does in this order: the spooled file is synced; its size
+// All ways in write to a spool folder and end in finish, which does in this order: the spooled file is synced; its size
 // and SHA-256 are those declared, and those of the manifest where that is here; its header names the recorder and the
 // call; it is published among the call files, durably; the database has it, with a signed receipt, durably. Only then
 // is the receipt sent. A crash anywhere leaves the spool to go on from, and the same call sent again, over whichever
 // way, is answered with the receipt that was stored.
+//
+// On a third way, an Importer takes in what couriers bring on sticks (docs/format-courier.md). It ends in finish too, and may
+// run in a process of its own beside.
 //
 // # Who may do what
 //
@@ -133,6 +136,7 @@ type Ingest struct {
 	tus       *tus
 	transfers *transfers
 	calls     locks[call.ID] // one finish of a call at a time
+	beside    processLocks   // the same, of all processes
 	post      *post
 
 	mu   sync.Mutex
@@ -141,22 +145,16 @@ type Ingest struct {
 
 // Open opens the spool, and finishes what had arrived whole when the program ended.
 func Open(ctx context.Context, cfg Config) (*Ingest, error) {
-	if cfg.MaxCall == 0 {
-		cfg.MaxCall = DefaultMaxCall
-	}
-	if cfg.KeepSpool == 0 {
-		cfg.KeepSpool = DefaultKeepSpool
-	}
-	if cfg.OnEvent == nil {
-		cfg.OnEvent = func(Event) {}
-	}
-	in := &Ingest{cfg: cfg, seen: map[call.DeviceID]sighting{}, post: newPost()}
+	in := newIngest(cfg)
 	for _, dir := range []string{in.spool("tus"), in.spool("mqtt")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("open spool: %w", err)
 		}
 	}
 	var err error
+	if in.beside, err = openProcessLocks(in.spool("locks")); err != nil {
+		return nil, err
+	}
 	if in.tus, err = openTus(in, in.spool("tus")); err != nil {
 		return nil, err
 	}
@@ -166,6 +164,20 @@ func Open(ctx context.Context, cfg Config) (*Ingest, error) {
 	in.sweep()
 	in.tus.finishAll(ctx)
 	return in, ctx.Err()
+}
+
+// newIngest fills in the defaults.
+func newIngest(cfg Config) *Ingest {
+	if cfg.MaxCall == 0 {
+		cfg.MaxCall = DefaultMaxCall
+	}
+	if cfg.KeepSpool == 0 {
+		cfg.KeepSpool = DefaultKeepSpool
+	}
+	if cfg.OnEvent == nil {
+		cfg.OnEvent = func(Event) {}
+	}
+	return &Ingest{cfg: cfg, seen: map[call.DeviceID]sighting{}, post: newPost()}
 }
 
 func (in *Ingest) spool(name string) string { return filepath.Join(in.cfg.Spool, name) }

@@ -138,7 +138,7 @@ func (s *server) facts(c hq.Call) []fact {
 	}
 	if c.Stage == hq.StageDurable {
 		received := s.moment(c.Received)
-		f = append(f, fact{"Received", received.Full, "over " + viaName(c.Via) + " · " + received.UTC}, fact{"Call file", size(c.Size), fmt.Sprintf("%d bytes", c.Size)})
+		f = append(f, fact{"Received", received.Full, wayIn(c.Via) + " · " + received.UTC}, fact{"Call file", size(c.Size), fmt.Sprintf("%d bytes", c.Size)})
 	}
 	return append(f, fact{"Recorder", string(c.Device), fmt.Sprintf("number %d in its ledger", c.Number)})
 }
@@ -155,6 +155,14 @@ func codecName(codec string) string {
 		return "Opus"
 	}
 	return strings.ToUpper(codec)
+}
+
+// wayIn is how a call came.
+func wayIn(via string) string {
+	if via == "courier" {
+		return "on a courier's stick"
+	}
+	return "over " + viaName(via)
 }
 
 func viaName(via string) string {
