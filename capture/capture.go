@@ -41,6 +41,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/linekeeper/linekeeper/usbport"
 )
 
 // The causes of lost frames that a period can name; equal to those of package call.
@@ -61,7 +63,7 @@ type LineConfig struct {
 type Config struct {
 	Device   string        // as ALSA knows it: plughw:CARD=Device,DEV=0, or a name of asound.conf
 	Rate     int           // frames a second to ask of the card; 0: what it likes best, 48 kHz if it can
-	Port     string        // USB port that the card must be in, like 1-1.2; empty: the one that Device names, if it does
+	Port     string        // USB port that the card must be in, as package usbport names it; empty: the one that Device names, if it does
 	Lines    []LineConfig  // at least one
 	LineRate int           // frames a second of the lines: 8000 (default) or 16000
 	Period   time.Duration // default 200 ms, from 10 ms
@@ -93,8 +95,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("device name of %d bytes: at most %d", len(c.Device), maxDeviceName)
 	case c.Device[0] == ':':
 		return fmt.Errorf("device %q begins with a colon: name it as ALSA does, like hw%s", c.Device, c.Device)
-	case c.Port != "" && !portPath.MatchString(c.Port):
-		return fmt.Errorf("USB port %q: bus and ports, like 1-1.2; run `linekeeper inputs --json` for those of the cards there are", c.Port)
+	case c.Port != "" && !usbport.Valid(c.Port):
+		return fmt.Errorf("USB port %q: controller and ports, like usbe23b_1_2; run `linekeeper inputs --json` for those of the cards there are", c.Port)
 	case c.Rate < 0 || c.Rate > 0 && c.Rate < 8000:
 		return fmt.Errorf("card rate %d Hz: at least 8000, or 0 for what the card likes", c.Rate)
 	case c.Period < 10*time.Millisecond || c.Period > time.Second:
@@ -140,7 +142,7 @@ type Status struct {
 	Rate     int           // of the card, frames a second; 0 if it was never open
 	Channels int           // of the card
 	Buffer   time.Duration // of the card, as far as it has as much as was asked for; 0: not known
-	Port     string        // the USB port that it is in, such as 1-1.2: port 2 of the hub in port 1 of bus 1; empty: none
+	Port     string        // the USB port that it is in, as package usbport names it; empty: none
 	Moved    string        // the USB port that it was in when Run first opened it, if it is in another now; empty: in the same
 	Err      string        // why it is not open, and what to do; empty where it is
 

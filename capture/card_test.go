@@ -375,7 +375,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"no device":  func(c *Config) { c.Device = "" },
 		"colon":      func(c *Config) { c.Device = ":0,0" },
 		"bytes":      func(c *Config) { c.Device = strings.Repeat("x", 300) },
-		"USB port":   func(c *Config) { c.Port = "usb1_2" },
+		"USB port":   func(c *Config) { c.Port = "1-1.2" },
 		"card rate":  func(c *Config) { c.Rate = 50 },
 		"line rate":  func(c *Config) { c.LineRate = 44100 },
 		"period":     func(c *Config) { c.Period = time.Millisecond },

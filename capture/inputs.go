@@ -18,7 +18,7 @@ type Input struct {
 	Device      string `json:"device"`      // what Config.Device takes; it has the card's ID, which does not change with the order of plugging
 	Card        string `json:"card"`        // the card's ID
 	Description string `json:"description"` // for a person: what it is, and where it is plugged in
-	Port        string `json:"usb_port"`    // the USB port it is in, as Config.Port takes it: 1-1.2; empty: none
+	Port        string `json:"usb_port"`    // the USB port it is in, as Config.Port takes it; empty: none
 	InUse       bool   `json:"in_use"`      // a program is recording from it now
 	Rates       []int  `json:"rates"`       // frames a second that it can do, ascending; of USB cards only, or the one in use
 	Channels    int    `json:"channels"`    // the most it can do; 0: not known

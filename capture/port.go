@@ -3,18 +3,13 @@ package capture
 import (
 	"fmt"
 	"io/fs"
-	"path"
 	"regexp"
-	"strings"
+
+	"github.com/linekeeper/linekeeper/usbport"
 )
 
-var (
-	// A card that the package's udev rules have named: bus, then port by port.
-	namedPort = regexp.MustCompile(`\bCARD=usb(\d+)_(\d+(?:_\d+)*)\b`)
-
-	// A USB device in sysfs: bus, then port by port. Its interfaces have a colon behind that.
-	portPath = regexp.MustCompile(`^\d+-\d+(\.\d+)*$`)
-)
+// A card that the package's udev rules have named after its port.
+var namedPort = regexp.MustCompile(`\bCARD=([^,\s]+)`)
 
 // usbPort is the USB port that a sound card of the kernel is in, from sysfs; empty where it is in none.
 func usbPort(sys fs.FS, card int) string {
@@ -25,13 +20,7 @@ func usbPort(sys fs.FS, card int) string {
 	if err != nil {
 		return ""
 	}
-	// .../usb1/1-1/1-1.2/1-1.2:1.0/sound/card1
-	for dir := path.Dir(to); dir != "." && dir != "/"; dir = path.Dir(dir) {
-		if name := path.Base(dir); portPath.MatchString(name) {
-			return name
-		}
-	}
-	return ""
+	return usbport.Of(to)
 }
 
 // port is the USB port that the lines belong to; empty where they go with the device's name.
@@ -39,8 +28,8 @@ func (c Config) port() string {
 	if c.Port != "" {
 		return c.Port
 	}
-	if m := namedPort.FindStringSubmatch(c.Device); m != nil {
-		return m[1] + "-" + strings.ReplaceAll(m[2], "_", ".")
+	if m := namedPort.FindStringSubmatch(c.Device); m != nil && usbport.Valid(m[1]) {
+		return m[1]
 	}
 	return ""
 }

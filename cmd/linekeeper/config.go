@@ -11,6 +11,7 @@ import (
 
 	"github.com/linekeeper/linekeeper/cmd/internal/settings"
 	"github.com/linekeeper/linekeeper/uplink"
+	"github.com/linekeeper/linekeeper/usbport"
 )
 
 // defaultConfig is where the recorder's settings stand.
@@ -70,7 +71,7 @@ type encoderConfig struct {
 type lineConfig struct {
 	Name     string   `toml:"name"`
 	Device   string   `toml:"device"`
-	Port     string   `toml:"port"`     // USB port that the card must be in, such as 1-1.2; empty: as the device's name says
+	Port     string   `toml:"port"`     // USB port that the card must be in, such as usbe23b_1_2; empty: as the device's name says
 	Channels []int    `toml:"channels"` // of the card, from 0
 	Sides    []string `toml:"sides"`    // what two channels are: agent, caller
 	Country  string   `toml:"country"`  // whose exchange's tones are heard, two letters; empty: none
@@ -207,6 +208,9 @@ func (c *config) checkLines() []error {
 		names[l.Name] = true
 		if l.Device == "" {
 			bad("device", "missing: the ALSA device that hears the line; `linekeeper inputs` lists them")
+		}
+		if l.Port != "" && !usbport.Valid(l.Port) {
+			bad("port", "%q is no USB port: controller, then port by port, such as \"usbe23b_1_2\"; `linekeeper inputs --json` has those of the cards there are", l.Port)
 		}
 		if len(l.Channels) > 2 || len(l.Sides) > 0 && len(l.Sides) != len(l.Channels) {
 			bad("channels", "a line has one channel, or two with a name for each in sides")

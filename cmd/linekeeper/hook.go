@@ -15,6 +15,7 @@ import (
 	"github.com/linekeeper/linekeeper/gpio/handset"
 	"github.com/linekeeper/linekeeper/line"
 	"github.com/linekeeper/linekeeper/pcm"
+	"github.com/linekeeper/linekeeper/usbport"
 )
 
 // hookPlace is what the key "hook" of a line says: a pin, or a handset.
@@ -23,11 +24,8 @@ type hookPlace struct {
 	handset handset.Place
 }
 
-// A USB port as sound cards are named after it: bus, then port by port.
-var (
-	hookPort = regexp.MustCompile(`^usb(\d+)_(\d+(?:_\d+)*)$`)
-	cardPort = regexp.MustCompile(`\bCARD=(usb\d+(?:_\d+)+)\b`)
-)
+// A sound card's name, which may be that of its USB port.
+var cardName = regexp.MustCompile(`\bCARD=([^,\s]+)`)
 
 // hookPlace reads the key. Nothing is the zero value.
 func (l lineConfig) hookPlace() (p hookPlace, err error) {
@@ -37,9 +35,9 @@ func (l lineConfig) hookPlace() (p hookPlace, err error) {
 		return p, nil
 	}
 	if text == hookAuto {
-		m := cardPort.FindStringSubmatch(l.Device)
-		if m == nil {
-			return p, fmt.Errorf("%q is the handset in the port of the line's sound card, and %s is not named after its port, and the line has no key \"port\": name the port, such as \"usb1_2\"", text, l.Device)
+		m := cardName.FindStringSubmatch(l.Device)
+		if m == nil || !usbport.Valid(m[1]) {
+			return p, fmt.Errorf("%q is the handset in the port of the line's sound card, and %s is not named after its port, and the line has no key \"port\": name the port, such as \"usbe23b_1_2\"", text, l.Device)
 		}
 		text = m[1]
 	}
@@ -49,12 +47,12 @@ func (l lineConfig) hookPlace() (p hookPlace, err error) {
 		}
 		return p, nil
 	}
-	if m := hookPort.FindStringSubmatch(text); m != nil {
-		p.handset.Port = m[1] + "-" + strings.ReplaceAll(m[2], "_", ".")
+	if usbport.Valid(text) {
+		p.handset.Port = text
 		return p, nil
 	}
 	if strings.HasPrefix(text, "usb") {
-		return p, fmt.Errorf("%q is no USB port: bus, then port by port, such as \"usb1_2\"", text)
+		return p, fmt.Errorf("%q is no USB port: controller, then port by port, such as \"usbe23b_1_2\"", text)
 	}
 	p.pin = text
 	return p, nil

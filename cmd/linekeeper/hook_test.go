@@ -14,7 +14,7 @@ import (
 )
 
 func TestHookPlaces(t *testing.T) {
-	const named, other = "plughw:CARD=usb1_1_2,DEV=0", "plughw:CARD=Device,DEV=0"
+	const named, other = "plughw:CARD=usbe23b_1_2,DEV=0", "plughw:CARD=Device,DEV=0"
 	for _, tt := range []struct {
 		line lineConfig
 		want hookPlace
@@ -23,13 +23,13 @@ func TestHookPlaces(t *testing.T) {
 		{lineConfig{Device: named}, hookPlace{}, ""},
 		{lineConfig{Hook: "GPIO5"}, hookPlace{pin: "GPIO5"}, ""},
 		{lineConfig{Hook: "!gpiochip0:5"}, hookPlace{pin: "!gpiochip0:5"}, ""},
-		{lineConfig{Hook: "usb1_2"}, hookPlace{handset: handset.Place{Port: "1-2"}}, ""},
-		{lineConfig{Hook: "usb1_2_3_4", Device: named}, hookPlace{handset: handset.Place{Port: "1-2.3.4"}}, ""},
+		{lineConfig{Hook: "usbe23b_2"}, hookPlace{handset: handset.Place{Port: "usbe23b_2"}}, ""},
+		{lineConfig{Hook: "usb0a1b_2_3_4", Device: named}, hookPlace{handset: handset.Place{Port: "usb0a1b_2_3_4"}}, ""},
 		{lineConfig{Hook: "input: Wall phone"}, hookPlace{handset: handset.Place{Name: "Wall phone"}}, ""},
-		{lineConfig{Hook: "auto", Device: named}, hookPlace{handset: handset.Place{Port: "1-1.2"}}, ""},
-		{lineConfig{Hook: "auto", Device: other, Port: "3-1"}, hookPlace{handset: handset.Place{Port: "3-1"}}, ""},
+		{lineConfig{Hook: "auto", Device: named}, hookPlace{handset: handset.Place{Port: "usbe23b_1_2"}}, ""},
+		{lineConfig{Hook: "auto", Device: other, Port: "usb21f3_1"}, hookPlace{handset: handset.Place{Port: "usb21f3_1"}}, ""},
 		{lineConfig{Hook: "auto", Device: other}, hookPlace{}, "not named after its port"},
-		{lineConfig{Hook: "usb1-2"}, hookPlace{}, "is no USB port"},
+		{lineConfig{Hook: "usb1_2"}, hookPlace{}, "is no USB port"},
 		{lineConfig{Hook: "usb1"}, hookPlace{}, "is no USB port"},
 		{lineConfig{Hook: "input:"}, hookPlace{}, "names no input device"},
 	} {
@@ -42,8 +42,8 @@ func TestHookPlaces(t *testing.T) {
 
 func TestHooksAreChecked(t *testing.T) {
 	text := ""
-	for i, hook := range []string{"GPIO5", "!GPIO5", "usb1_2", "auto", "usb2", ""} {
-		text += fmt.Sprintf("[[line]]\nname = %q\ndevice = \"hw:CARD=usb1_2,DEV=%d\"\nhook = %q\n", fmt.Sprint("line ", i), i, hook)
+	for i, hook := range []string{"GPIO5", "!GPIO5", "usbe23b_1_2", "auto", "usb2", ""} {
+		text += fmt.Sprintf("[[line]]\nname = %q\ndevice = \"hw:CARD=usbe23b_1_2,DEV=%d\"\nhook = %q\n", fmt.Sprint("line ", i), i, hook)
 	}
 	code, _, errs := linekeeper(t, "check-config", settingsFile(t, text))
 	for _, want := range []string{
@@ -131,8 +131,8 @@ func TestHookThatNeverRests(t *testing.T) {
 func TestHookThatIsNotThereIsAnAlarm(t *testing.T) {
 	there := false
 	d := device{hooks: map[string]*hook{"contact": {}, "handset": {present: func() bool { return there }}}}
-	d.cfg.Lines = []lineConfig{{Name: "none"}, {Name: "no pin", Hook: "GPIO99"}, {Name: "not needed", Hook: hookAuto}, {Name: "contact", Hook: "GPIO5"}, {Name: "handset", Hook: "usb1_2"}}
-	for line, want := range map[string]string{"none": "", "no pin": "GPIO99, cannot be had", "not needed": "", "contact": "", "handset": "usb1_2, is away"} {
+	d.cfg.Lines = []lineConfig{{Name: "none"}, {Name: "no pin", Hook: "GPIO99"}, {Name: "not needed", Hook: hookAuto}, {Name: "contact", Hook: "GPIO5"}, {Name: "handset", Hook: "usbe23b_1_2"}}
+	for line, want := range map[string]string{"none": "", "no pin": "GPIO99, cannot be had", "not needed": "", "contact": "", "handset": "usbe23b_1_2, is away"} {
 		if got := d.hookAlarm(line)(); (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", line, got, want)
 		}

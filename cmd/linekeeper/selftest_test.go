@@ -89,7 +89,7 @@ func TestSelftestWithoutHeadquartersOrLight(t *testing.T) {
 
 func TestSelftestHookOfALine(t *testing.T) {
 	s := selftester{cfg: newConfig()}
-	s.cfg.Lines = []lineConfig{{Name: "a"}, {Name: "b", Hook: "no such pin"}, {Name: "c", Hook: hookAuto, Port: "99-1"}, {Name: "d", Hook: "usb99_1"}}
+	s.cfg.Lines = []lineConfig{{Name: "a"}, {Name: "b", Hook: "no such pin"}, {Name: "c", Hook: hookAuto, Port: "usb0099_1"}, {Name: "d", Hook: "usb0099_1_2"}}
 	s.cfg.Lines[0].Country = "KE"
 	if l := s.line(0); l.Country != "ke" {
 		t.Errorf("the country of the line is %q", l.Country)

@@ -3,15 +3,15 @@ package handset
 import (
 	"io/fs"
 	"path"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
+
+	"github.com/linekeeper/linekeeper/usbport"
 )
 
 // Place says which handset is meant.
 type Place struct {
-	Port string // the USB port that it is in, by the kernel's name, such as 1-1.2; or
+	Port string // the USB port that it is in, as package usbport names it; or
 	Name string // the name of an input device, as in /proc/bus/input/devices
 }
 
@@ -54,9 +54,6 @@ func (n node) longest() int {
 	return 64 * eventSize
 }
 
-// A USB device in sysfs: bus, then port by port. Its interfaces have a colon behind that.
-var portPath = regexp.MustCompile(`^\d+-\d+(\.\d+)*$`)
-
 // find finds the nodes of a handset's hook, by what sysfs says: raw HID first. A device that cannot say where its hook is
 // is not among them, whatever else it says.
 func (p Place) find(sys fs.FS) (nodes []node) {
@@ -98,19 +95,8 @@ func (p Place) node(sys fs.FS, folder string) (n node, ok bool) {
 // holds says whether a node is of the place.
 func (p Place) holds(sys fs.FS, folder string) bool {
 	if p.Port != "" {
-		return portOf(folder) == p.Port
+		return usbport.Of(folder) == p.Port
 	}
 	is, err := fs.ReadFile(sys, path.Join(folder, "../name"))
 	return err == nil && p.Name != "" && strings.TrimSuffix(string(is), "\n") == p.Name
-}
-
-// portOf is the port of the USB device that a folder of sysfs is in: .../usb1/1-1/1-1.2/1-1.2:1.3/... is in 1-1.2.
-func portOf(folder string) string {
-	parts := strings.Split(folder, "/")
-	for _, part := range slices.Backward(parts) {
-		if portPath.MatchString(part) {
-			return part
-		}
-	}
-	return ""
 }

@@ -1,6 +1,6 @@
 // Package handset knows when a USB handset is lifted and put back.
 //
-//	h := handset.New(handset.Place{Port: "1-1.2"}, bootTime, log)
+//	h := handset.New(handset.Place{Port: "usbe23b_1_2"}, bootTime, log)
 //	h.Run(ctx, func(c handset.Change) {
 //		fmt.Println(c.Lifted, c.At)
 //	})

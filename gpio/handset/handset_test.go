@@ -146,7 +146,7 @@ const (
 )
 
 func TestHandsetByItsReports(t *testing.T) {
-	atDesk(t, Place{Port: "1-1.2"}, func(d *desk) {
+	atDesk(t, Place{Port: "usbe23b_1_2"}, func(d *desk) {
 		time.Sleep(time.Second)
 		if d.Present() {
 			t.Error("it is there before it is")
@@ -187,7 +187,7 @@ func TestUnpluggedAndPutBack(t *testing.T) {
 		{"away too long", 40 * time.Second, []byte{2, 4}, []string{"back 32.5s", "lifted 42.5s"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			atDesk(t, Place{Port: "1-1.2"}, func(d *desk) {
+			atDesk(t, Place{Port: "usbe23b_1_2"}, func(d *desk) {
 				d.write(usb+"/report_descriptor", string(deskHandset))
 				s := d.plug("hidraw1", usb+"/hidraw", []byte{2, 4}, false)
 				time.Sleep(2 * time.Second)
@@ -225,7 +225,7 @@ func TestHandsetByItsKeys(t *testing.T) {
 
 // TestKeyboardInThePort: a keyboard is not even opened, and nothing else that cannot say where its hook is.
 func TestKeyboardInThePort(t *testing.T) {
-	atDesk(t, Place{Port: "1-1.2"}, func(d *desk) {
+	atDesk(t, Place{Port: "usbe23b_1_2"}, func(d *desk) {
 		d.write(usb+"/report_descriptor", string(keyboard))
 		d.write(usb+"/input/input4/capabilities/key", "e080ffdf01cfffff fffffffffffffffe")
 		d.plug("hidraw1", usb+"/hidraw", nil, true)
@@ -239,7 +239,7 @@ func TestKeyboardInThePort(t *testing.T) {
 
 // TestMayNotBeRead: that is said once, and tried again; where raw HID may not be read the keys are.
 func TestMayNotBeRead(t *testing.T) {
-	atDesk(t, Place{Port: "1-1.2"}, func(d *desk) {
+	atDesk(t, Place{Port: "usbe23b_1_2"}, func(d *desk) {
 		d.write(usb+"/report_descriptor", string(deskHandset))
 		d.write(usb+"/input/input4/capabilities/key", phoneKey)
 		s := d.plug("hidraw1", usb+"/hidraw", nil, true)

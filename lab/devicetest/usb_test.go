@@ -16,6 +16,7 @@ import (
 	"github.com/linekeeper/linekeeper/lab/device"
 	"github.com/linekeeper/linekeeper/lab/device/usbip"
 	"github.com/linekeeper/linekeeper/lab/phone"
+	"github.com/linekeeper/linekeeper/usbport"
 )
 
 // usbKind is the card of both lines: two that nobody can tell apart but by their ports. Their rate is that of the calls,
@@ -54,7 +55,9 @@ type usbStep struct {
 }
 
 // stableName is the ALSA name that systemd/linekeeper.rules gives to the card in a port.
-func stableName(c device.USBCard) string { return fmt.Sprintf("usb%d_%d", c.Bus, c.Port) }
+func stableName(c device.USBCard) string {
+	return usbport.Of(fmt.Sprintf("/devices/platform/vhci_hcd.0/usb%d/%s", c.Bus, c.Path()))
+}
 
 // plugUSB puts a card in, and waits until it has its name.
 func (o *office) plugUSB(port int) device.USBCard {

@@ -130,7 +130,7 @@ func TestRunning(t *testing.T) {
 		{"hum of 50 Hz", "PASS", "FAIL hum 50 Hz", "SKIP"},
 		{"digital silence; no frames", "FAIL no frames", "PASS", "SKIP"},
 		{"hum of 60 Hz; " + line.AlarmTone, "PASS", "FAIL hum 60 Hz", "FAIL stuck off-hook"},
-		{"its hook, usb1_2, is away: plug the handset in", "PASS", "PASS", "FAIL its hook, usb1_2, is away"},
+		{"its hook, usbe23b_1_2, is away: plug the handset in", "PASS", "PASS", "FAIL its hook, usbe23b_1_2, is away"},
 		{line.AlarmOffHook, "PASS", "PASS", "FAIL stuck off-hook"},
 	} {
 		results := Running("desk", c.alarm, -40)
