@@ -86,6 +86,18 @@ e2e: build bin/demo lab/browser/node_modules/.installed ## both programs, real A
 	@lab/need.sh build e2e
 	go test -tags e2e -count 1 -parallel 8 -timeout 20m ./lab/e2e ./lab/linesim ./capture ./seal
 
+DAY ?= 24h
+.PHONY: drift
+drift: ## a card 200 ppm too fast, and one too slow, over a DAY (default 24h) of their own time, on a scaled clock: some minutes
+	@lab/need.sh build e2e
+	go test -tags e2e -count 1 -v -timeout 60m -run 'TestDriftOverADay$$' ./capture -day $(DAY)
+
+PULLS ?= 100
+.PHONY: pulls
+pulls: build ## PULLS pulls of one of two equal simulated cards (default 100), of which make e2e does a few
+	@lab/need.sh build e2e
+	go test -tags e2e -count 1 -v -timeout 60m -run 'TestPulls$$' ./lab/e2e -pulls $(PULLS)
+
 CUTS ?= 200
 .PHONY: lab
 lab: deb ## a day of an office in a virtual device: the package, two lines, light, network, kills, power cuts (QEMU; root only for mounts)
@@ -95,9 +107,9 @@ lab: deb ## a day of an office in a virtual device: the package, two lines, ligh
 	go test -tags lab -count 1 -v -timeout 60m ./lab/powercut -cuts $(CUTS)
 
 .PHONY: lab-more
-lab-more: deb ## in the virtual device too: the installed unit, USB cards that are pulled and swapped, hooks
+lab-more: deb ## in the virtual device too: the installed unit, USB cards swapped and pulled PULLS times, hooks, the self-test
 	@lab/need.sh build lab
-	go test -tags lab -count 1 -v -timeout 40m -skip 'TestOffice$$' ./lab/devicetest
+	go test -tags lab -count 1 -v -timeout 60m -skip 'TestOffice$$' ./lab/devicetest -pulls $(PULLS)
 
 .PHONY: powercuts
 powercuts: ## the part of make lab that needs no virtual device: CUTS power cuts of a card (default 200; needs root)

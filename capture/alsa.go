@@ -41,6 +41,7 @@ func bootTime() time.Duration {
 // itself, with what it goes on logging.
 type alsaOpener struct {
 	cfg     Config
+	clock   *int64          // CLOCK_BOOTTIME of a trial, in ns, in memory that is not Go's; nil: the machine's
 	id      *malgo.DeviceID // on its own, so that it can be pinned
 	context *malgo.AllocatedContext
 }
@@ -106,6 +107,7 @@ func (o *alsaOpener) start(want conversion) (*alsaDevice, error) {
 	if err != nil {
 		return nil, err
 	}
+	audio.feed.clock = (*C.int64_t)(unsafe.Pointer(o.clock))
 	d := &alsaDevice{opener: o, audio: audio}
 	if err := d.init(d.ask(want)); err != nil {
 		audio.free()

@@ -132,13 +132,20 @@ struct feed_notification {
 	int type; // 0: started
 };
 
+static int64_t boot_time(const struct feed *f)
+{
+	struct timespec t;
+	if (f->clock)
+		return __atomic_load_n(f->clock, __ATOMIC_ACQUIRE);
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 static void data(struct device *d, void *out, const void *in, uint32_t frames)
 {
 	(void)out;
 	struct feed *f = d->user;
-	struct timespec t;
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	int64_t at = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	int64_t at = boot_time(f);
 	long more = f->avail ? f->avail(f->pcm) : 0;
 	if (more > 0)
 		at -= more * 1000000000LL / f->rate;

@@ -38,6 +38,8 @@ struct feed {
 	uint32_t attached; // the sound library's thread writes by itself
 	int64_t last;      // the writer's: `at` of the last slot
 
+	const int64_t *clock; // CLOCK_BOOTTIME of a trial, whose time is its own; NULL: the machine's
+
 	// How many frames the card has that were not read yet; NULL: not known. A thread that comes late finds as many more.
 	long (*avail)(void *pcm);
 	void *pcm;

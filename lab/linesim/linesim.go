@@ -12,6 +12,8 @@
 // on meanwhile, and a new folder is a new line. A card without Control begins at frame 0 each time it is opened. After
 // the end of the file there is silence, or with Loop the file again.
 //
+// A card with a Clock has a time of its own, in which a day takes minutes.
+//
 // It needs gcc and Debian's libasound2-dev.
 package linesim
 
@@ -48,6 +50,7 @@ type Card struct {
 	UnplugAt int64  // line position, in frames, at which it is pulled out; 0: never
 	ReplugAt int64  // line position at which it is there again; 0: never. Only with Control.
 	Most     int    // frames that its buffer holds at most; 0: as many as anybody asks for
+	Clock    *Clock // its time; nil: real time
 
 	// Control: it can be pulled out, put back, stalled and sent to sleep while it runs, its line goes on between openings,
 	// and one program has it at a time.
@@ -168,6 +171,9 @@ func (s *Sim) config(cards []Card) (string, error) {
 		option("most", int64(c.Most))
 		if c.Loop {
 			option("loop", 1)
+		}
+		if c.Clock != nil {
+			fmt.Fprintf(&b, "\tclock %q\n", c.Clock.file)
 		}
 		if c.Control {
 			fmt.Fprintf(&b, "\tcontrol %q\n", s.control(c.Name))

@@ -9,6 +9,10 @@
  * lost, and a card that comes back goes on where the line now is. With `control` that first start is kept in the file
  * CONTROL.started, across openings and processes; without it each opening starts at the file's first frame.
  *
+ * A clock of its own. With `clock` time is what stands in that file: two numbers of 64 bits, the time now, and that of the
+ * last audio that has been taken out of the reader's hands. Time then goes on to the next period whenever the reader waits
+ * for it, as fast as it can, but not more than some seconds ahead of what was taken.
+ *
  * Waking. As a card interrupts once a period, frames arrive a period at a time. A timer is set for the period that
  * makes the reader's avail_min frames whole, so that the simulator costs no wake-ups of its own.
  */
@@ -19,14 +23,19 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#define CLOCK_BYTES (2 * sizeof(uint64_t))
+#define AHEAD_NS 5000000000u /* that a clock of its own may be ahead of what was taken */
+
 struct options {
 	const char *file;    /* the audio */
 	const char *control; /* prefix of the control files; none: no control */
+	const char *clock;   /* file of a clock of its own; none: CLOCK_BOOTTIME */
 	long rate, channels;
 	long ppm;       /* how much faster than the clock the card runs */
 	long loop;      /* 1: play the file again and again; 0: silence after its end */
@@ -40,25 +49,28 @@ struct sim {
 	int file, timer, lock; /* lock: of the card, which one program has at a time; -1: without control */
 	char *control;
 	double frames_per_ns;
+	uint64_t *clock; /* now, and taken; NULL: CLOCK_BOOTTIME */
 	long loop;
 	uint64_t file_frames, unplug_at, replug_at;
-	uint64_t start;     /* CLOCK_BOOTTIME at the line's frame 0, in ns; 0: not started yet */
+	uint64_t start;     /* time at the line's frame 0, in ns; 0: not started yet */
 	uint64_t begin;     /* line position at which this stream was started */
 	uint64_t next;      /* line position of the next frame to be read */
 	uint64_t avail_min; /* the reader wants to be woken for so many frames */
 	int running, dead;
 };
 
-static uint64_t now_ns(void)
+static uint64_t now_ns(struct sim *s)
 {
 	struct timespec t;
+	if (s->clock)
+		return __atomic_load_n(&s->clock[0], __ATOMIC_ACQUIRE);
 	clock_gettime(CLOCK_BOOTTIME, &t);
 	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 static uint64_t position(struct sim *s)
 {
-	return s->start ? (uint64_t)((double)(now_ns() - s->start) * s->frames_per_ns) : 0;
+	return s->start ? (uint64_t)((double)(now_ns(s) - s->start) * s->frames_per_ns) : 0;
 }
 
 /* The line position up to which whole periods have arrived. */
@@ -103,6 +115,22 @@ static int take(struct sim *s)
 	return s->lock < 0 ? -errno : flock(s->lock, LOCK_EX | LOCK_NB) < 0 ? -EBUSY : 0;
 }
 
+/* Maps the clock, where there is one. */
+static int take_clock(struct sim *s, const char *path)
+{
+	if (!path)
+		return 0;
+	int fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	void *at = mmap(NULL, CLOCK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	int err = at == MAP_FAILED ? -errno : 0;
+	close(fd);
+	if (!err)
+		s->clock = at;
+	return err;
+}
+
 static void save_start(struct sim *s)
 {
 	char path[PATH_MAX];
@@ -138,12 +166,31 @@ static void set_timer(struct sim *s, uint64_t first_ns, uint64_t every_ns)
 	timerfd_settime(s->timer, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
-static void wake_when_ready(struct sim *s)
+/* The time at which the reader has what it waits for. */
+static uint64_t ready_at(struct sim *s)
 {
 	uint64_t period = s->io.period_size;
 	uint64_t periods = (s->next + s->avail_min - s->begin + period - 1) / period;
 	double frames = (double)(s->begin + periods * period) + 0.5; /* half a frame: position() rounds down */
-	set_timer(s, s->start + (uint64_t)(frames / s->frames_per_ns), 0);
+	return s->start + (uint64_t)(frames / s->frames_per_ns);
+}
+
+static void wake_when_ready(struct sim *s)
+{
+	if (s->clock) /* it goes on when the reader asks */
+		set_timer(s, 1, 1);
+	else
+		set_timer(s, ready_at(s), 0);
+}
+
+/* With a clock of its own: what the reader waits for is there, unless what it has read before is still to be taken. */
+static void go_on(struct sim *s)
+{
+	uint64_t at = ready_at(s);
+	if (at > __atomic_load_n(&s->clock[1], __ATOMIC_ACQUIRE) + AHEAD_NS)
+		usleep(50);
+	else if (at > now_ns(s))
+		__atomic_store_n(&s->clock[0], at, __ATOMIC_RELEASE);
 }
 
 /* From now on the stream behaves as that of a pulled USB card, or one that slept: poll never waits again. */
@@ -169,7 +216,7 @@ static int sim_start(snd_pcm_ioplug_t *io)
 	if (s->start) {
 		s->begin = s->next = position(s);
 	} else {
-		s->start = now_ns();
+		s->start = now_ns(s);
 		save_start(s);
 	}
 	s->running = 1;
@@ -238,6 +285,8 @@ static int sim_revents(snd_pcm_ioplug_t *io, struct pollfd *fd, unsigned int fds
 		die(s, SND_PCM_STATE_DISCONNECTED);
 	if (!s->dead && read_control(s, "sleep", 1))
 		die(s, SND_PCM_STATE_SUSPENDED);
+	if (s->clock && s->running && !s->dead)
+		go_on(s);
 	if (s->dead)
 		*revents = POLLERR;
 	else if (s->running && arrived(s) - s->next >= s->avail_min)
@@ -264,6 +313,8 @@ static void sim_free(struct sim *s)
 		close(s->timer);
 	if (s->lock >= 0)
 		close(s->lock);
+	if (s->clock)
+		munmap(s->clock, CLOCK_BYTES);
 	free(s->control);
 	free(s);
 }
@@ -291,7 +342,7 @@ static int read_options(snd_config_t *conf, struct options *o)
 		const char *id, **text;
 		long *number;
 	} known[] = {
-		{"file", &o->file, NULL}, {"control", &o->control, NULL}, {"rate", NULL, &o->rate},
+		{"file", &o->file, NULL}, {"control", &o->control, NULL}, {"clock", &o->clock, NULL}, {"rate", NULL, &o->rate},
 		{"channels", NULL, &o->channels}, {"ppm", NULL, &o->ppm}, {"loop", NULL, &o->loop},
 		{"unplug_at", NULL, &o->unplug_at}, {"replug_at", NULL, &o->replug_at}, {"most", NULL, &o->most},
 	};
@@ -351,9 +402,14 @@ SND_PCM_PLUGIN_DEFINE_FUNC(linesim)
 	s->loop = o.loop;
 	s->unplug_at = o.unplug_at;
 	s->replug_at = o.replug_at;
-	s->lock = -1;
+	s->lock = s->file = s->timer = -1;
+	err = take_clock(s, o.clock);
+	if (err < 0) {
+		sim_free(s);
+		return err;
+	}
 	s->start = read_control(s, "started", 0);
-	if (s->start > now_ns()) /* of an earlier boot */
+	if (s->start > now_ns(s)) /* of an earlier boot */
 		s->start = 0;
 	s->file = open(o.file, O_RDONLY | O_CLOEXEC);
 	s->timer = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
