@@ -75,16 +75,16 @@ type driftDay struct {
 	sound  phone.Audio // which the card plays again and again
 	places *phone.Places
 
-	frame            int64         // of the card, the next
-	off              int64         // of the position from it, since the last loss
-	least, most      time.Duration // from a frame to its delivery
-	early, late      time.Duration // the least of the first hour, and of the last
-	lost, lossWas    int64
-	periods, wrong   int64
-	waiting, backlog int // of the capture's queue
-	records          []call.Record
-	begun            time.Duration // when frame 0 was
-	end              time.Duration
+	frame          int64         // of the card, the next
+	off            int64         // of the position from it, since the last loss
+	least, most    time.Duration // from a frame to its delivery
+	early, late    time.Duration // the least of the first hour, and of the last
+	lost, lossWas  int64
+	periods, wrong int64
+	backlog        int // most periods that waited in the queue
+	records        []call.Record
+	begun          time.Duration // when frame 0 was
+	end            time.Duration
 }
 
 // newDriftDay makes a line on which somebody dials, is answered and speaks, every few minutes.
