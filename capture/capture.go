@@ -24,6 +24,7 @@
 //   - A machine that is held up loses nothing for as long as the card's buffer lasts, which is asked for 2 s; nothing for
 //     30 s where only the program is, and the sound library's thread, which just copies, is not.
 //   - A card that is in use by another program, or suspended while the machine slept, is tried again in the same way.
+//   - A card whose clock is off by more than 1 % is recorded as it is, and Status tells.
 //   - Two equal cards that change places would change the lines' names. Where the device is named after its USB port, as
 //     the package's udev rules name cards, or the configuration says the port, a card in another one is not recorded but
 //     reported; otherwise a card that comes back in another port is recorded, and Status tells.
@@ -145,6 +146,9 @@ type Status struct {
 	Port     string        // the USB port that it is in, as package usbport names it; empty: none
 	Moved    string        // the USB port that it was in when Run first opened it, if it is in another now; empty: in the same
 	Err      string        // why it is not open, and what to do; empty where it is
+
+	// Off is by what share the card delivered more frames in a minute than it says it does (less: below 0); 0: within 1 %.
+	Off float64
 
 	// Stuck is how often the sound library did not let go of the card, and was left to itself with it. Where the card is
 	// not Open since, only a new process may get it: its time is when no line is in a call.

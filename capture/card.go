@@ -76,7 +76,7 @@ func (c *Card) Run(ctx context.Context, sink func(line int, p pcm.Period)) error
 	if err := c.cfg.validate(); err != nil {
 		return fmt.Errorf("capture from %s: %w", c.cfg.Device, err)
 	}
-	r := &run{Card: c, sink: sink, timeline: timeline{rate: c.cfg.LineRate}}
+	r := &run{Card: c, sink: sink, timeline: timeline{rate: c.cfg.LineRate}, pace: pace{rate: c.cfg.LineRate}}
 	for ctx.Err() == nil {
 		err := r.record(ctx)
 		if ctx.Err() == nil {
@@ -99,6 +99,7 @@ type run struct {
 	*Card
 	sink     func(int, pcm.Period)
 	timeline timeline
+	pace     pace
 	opened   bool   // the card has been open
 	away     bool   // nothing was delivered since the card was lost, or since Run
 	lastErr  string // the last that was logged
@@ -220,6 +221,9 @@ func (r *run) drain(q *queue, split *splitter) (heard bool) {
 		}
 		frames := split.write(s.samples)
 		lost := r.timeline.add(s.at, frames, loss)
+		if r.pace.add(s.at, frames, loss) {
+			r.offPace()
+		}
 		r.away = false
 		r.deliver(split, frames, lost, cause, s.at)
 		q.release()
@@ -248,6 +252,16 @@ func (r *run) deliver(split *splitter, frames int, lost int64, cause string, at 
 			Samples:    split.samples(i),
 		})
 	}
+}
+
+// offPace tells that the card has lost its pace, or found it again.
+func (r *run) offPace() {
+	r.update(func(s *Status) { s.Off = r.pace.off })
+	if r.pace.off == 0 {
+		r.log.Info("the sound card's clock is right again")
+		return
+	}
+	r.log.Warn("the sound card's clock is wrong", "faster_by", r.pace.off)
 }
 
 // lost counts frames that were lost before audio that is here now, and logs them, not more often than is of use.

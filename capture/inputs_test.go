@@ -56,7 +56,7 @@ func TestInputs(t *testing.T) {
 	for name, text := range procAsound {
 		proc[name] = &fstest.MapFile{Data: []byte(text)}
 	}
-	sys := fstest.MapFS{"class/sound/card1": {Mode: fs.ModeSymlink, Data: []byte("../../devices/usb1/1-2/1-2:1.0/sound/card1")}}
+	sys := fstest.MapFS{"class/sound/card1": {Mode: fs.ModeSymlink, Data: []byte("../../devices/pci0000:00/0000:00:14.0/usb1/1-2/1-2:1.0/sound/card1")}}
 	got, err := inputs(proc, sys)
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func TestInputs(t *testing.T) {
 	want := []Input{
 		{Device: "plughw:CARD=PCH,DEV=0", Card: "PCH", Description: "ALC887-VD Analog, HDA Intel PCH at 0xf7f10000 irq 30", InUse: true, Rates: []int{44100}, Channels: 2},
 		{Device: "plughw:CARD=PCH,DEV=2", Card: "PCH", Description: "ALC887-VD Alt Analog, HDA Intel PCH at 0xf7f10000 irq 30"},
-		{Device: "plughw:CARD=Device,DEV=0", Card: "Device", Description: "USB Audio, C-Media Electronics Inc. USB Audio Device at usb-0000:00:14.0-2, full speed", Port: "1-2", Rates: []int{44100, 48000}, Channels: 1},
+		{Device: "plughw:CARD=Device,DEV=0", Card: "Device", Description: "USB Audio, C-Media Electronics Inc. USB Audio Device at usb-0000:00:14.0-2, full speed", Port: "usbe23b_2", Rates: []int{44100, 48000}, Channels: 1},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)

@@ -131,6 +131,10 @@ func (k *keeper) conditions(ring buffer.Status) (c call.Conditions, reasons []st
 			c.Alarm = true
 			because("card %s has moved from USB port %s to %s: its lines may be swapped with another's", card.device, s.Moved, s.Port)
 		}
+		if off := card.Status().Off; off != 0 {
+			c.Alarm = true
+			because("card %s: its clock is off by %+.1f %%, and so is all it records: try another one", card.device, 100*off)
+		}
 		for i, l := range card.lines {
 			for _, wrong := range card.health[i].wrong() {
 				c.Alarm = true

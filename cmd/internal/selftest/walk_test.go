@@ -216,7 +216,7 @@ func TestAttended(t *testing.T) {
 			o.acts[toLift] = act{gen.Cadence(6, -18, []float64{425}, 200*time.Millisecond, 200*time.Millisecond, 600*time.Millisecond, time.Second), line.OffHook}
 		}, verdicts{CheckTone: "PASS the dial tone is that of it"}},
 		{"no country in the settings", func(_ *office, l *Line) { l.Country = "" }, verdicts{CheckTone: "SKIP the settings name no country; the dial tone fits that of "}},
-		{"a country without a dial tone", func(_ *office, l *Line) { l.Country = "cm" }, verdicts{CheckTone: "SKIP no dial tone of cm is known here; the one heard fits that of "}},
+		{"a country without a dial tone", func(_ *office, l *Line) { l.Country = "zz" }, verdicts{CheckTone: "SKIP no dial tone of zz is known here; the one heard fits that of "}},
 		{"no dial tone", func(o *office, _ *Line) { o.acts[toLift] = act{nil, line.OffHook} }, verdicts{CheckTone: "FAIL no dial tone", CheckHook: "PASS"}},
 		{"no hook in the settings", func(_ *office, l *Line) { l.Hook = nil }, verdicts{CheckHook: "SKIP the settings name none", CheckDigits: "PASS", CheckTone: "PASS"}},
 		{"a hook that cannot be had", func(_ *office, l *Line) { l.Hook, l.HookErr = nil, errNoPin }, verdicts{CheckHook: "FAIL it cannot be read: no pin"}},
