@@ -51,6 +51,7 @@ func callsCommand(o *options) *cobra.Command {
 		},
 	}
 	o.AddJSON(cmd)
+	cmd.AddCommand(requeueCommand(o))
 	return cmd
 }
 

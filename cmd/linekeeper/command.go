@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/linekeeper/linekeeper/buffer"
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/wire"
@@ -21,12 +23,24 @@ func obey(ring *buffer.Ring, c wire.Command) error {
 		return ring.Unhold(*c.Call)
 	case wire.CommandRequeue:
 		if c.Call != nil {
-			return ring.Requeue(*c.Call)
+			return requeueOne(ring, *c.Call)
 		}
 		_, err := requeueAll(ring)
 		return err
 	}
 	return c.Check() // which says that it is not known
+}
+
+// requeueOne has a parked call sent once more.
+func requeueOne(ring *buffer.Ring, id call.ID) error {
+	c, err := ring.Call(id)
+	if err != nil {
+		return err
+	}
+	if c.Parked == "" {
+		return fmt.Errorf("call %s was not refused", id)
+	}
+	return ring.Requeue(id)
 }
 
 // requeueAll has all parked calls sent once more, and gives their number.

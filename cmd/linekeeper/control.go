@@ -27,6 +27,8 @@ const (
 	controlCalls  = "/calls"  // []callReport
 	controlPause  = "/pause"  // POST a pauseRequest, answered with a pauseAnswer
 	controlHold   = "/hold"   // POST a holdRequest, answered with a holdAnswer
+
+	controlRequeue = "/requeue" // POST a requeueRequest, answered with a requeueAnswer
 )
 
 // statusReport is all that `linekeeper status` shows.

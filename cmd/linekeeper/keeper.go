@@ -243,6 +243,7 @@ func (k *keeper) control() http.Handler {
 	mux.Handle("GET "+controlCalls, answerJSON(k.callReports))
 	mux.HandleFunc("POST "+controlPause, k.answerPause)
 	mux.HandleFunc("POST "+controlHold, k.answerHold)
+	mux.HandleFunc("POST "+controlRequeue, k.answerRequeue)
 	mux.Handle(courier.Path, k.desk(k.log).Handler())
 	return mux
 }

@@ -38,6 +38,7 @@ type callBody struct {
 	Copies          []copyOf
 	Badges          []badge
 	Facts           []fact
+	Wanted          []wantedView
 	SHA256, Receipt string
 }
 
@@ -92,6 +93,13 @@ func (s *server) callPage(w http.ResponseWriter, r *http.Request) {
 		ID: c.ID.String(), Site: c.Site, Line: c.Line, Began: s.moment(c.Began), Durable: c.Stage == hq.StageDurable,
 		Seconds: c.Duration.Seconds(), Length: length(c.Duration), Sides: sideNames(c), Badges: s.badges(c),
 		Facts: s.facts(c), SHA256: c.SHA256,
+	}
+	if !body.Durable {
+		var err error
+		if body.Wanted, err = s.wanted(r.Context(), c.ID); err != nil {
+			s.broken(w, r, err)
+			return
+		}
 	}
 	if body.Durable {
 		if r.Header.Get("HX-Request") != "" {

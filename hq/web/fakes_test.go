@@ -34,6 +34,7 @@ type fake struct {
 	audio     []byte
 	peaks     map[call.ID][][]byte // drawn already
 	convert   func(format string, w io.Writer) error
+	commands  []hq.Command
 	broken    error // what every question is answered with
 	asked     []hq.Query
 }
@@ -61,6 +62,15 @@ func (f *fake) Call(_ context.Context, id call.ID) (hq.Call, error) {
 	return f.calls[i], f.broken
 }
 
+func (f *fake) AddCommand(_ context.Context, c hq.Command) (uint64, error) {
+	c.Number, c.Given = uint64(len(f.commands)+1), noon
+	f.commands = append([]hq.Command{c}, f.commands...)
+	return c.Number, f.broken
+}
+
+func (f *fake) CommandsOf(context.Context, call.ID, int) ([]hq.Command, error) {
+	return f.commands, f.broken
+}
 func (f *fake) Receipt(context.Context, call.ID) (string, error)    { return "signed.receipt.jws", nil }
 func (f *fake) Recorders(context.Context) ([]hq.Recorder, error)    { return f.recorders, f.broken }
 func (f *fake) Marks(context.Context, call.ID) ([]call.Mark, error) { return f.marks, nil }
@@ -135,7 +145,7 @@ func newSite(t *testing.T) *site {
 		return err
 	}
 	s.handler = New(Config{
-		Library: s.fake, Users: s.fake, Media: s.fake, Zone: time.FixedZone("CAT", 2*3600),
+		Library: s.fake, Commands: s.fake, Users: s.fake, Media: s.fake, Zone: time.FixedZone("CAT", 2*3600),
 		Now: func() time.Time { return s.now }, Log: slog.New(slog.NewTextHandler(&s.log, nil)),
 	})
 	return s

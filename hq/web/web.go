@@ -57,14 +57,22 @@ type Media interface {
 	Marks(ctx context.Context, id call.ID) ([]call.Mark, error)
 }
 
+// Commands is what is wanted of recorders.
+type Commands interface {
+	AddCommand(ctx context.Context, c hq.Command) (number uint64, err error)
+	// CommandsOf gives the commands about a call, newest first.
+	CommandsOf(ctx context.Context, id call.ID, limit int) ([]hq.Command, error)
+}
+
 // Config is what the pages are made of.
 type Config struct {
-	Library Library
-	Users   Users
-	Media   Media
-	Zone    *time.Location   // in which times are shown and dates are read; nil: the machine's
-	Now     func() time.Time // nil: time.Now
-	Log     *slog.Logger
+	Library  Library
+	Commands Commands
+	Users    Users
+	Media    Media
+	Zone     *time.Location   // in which times are shown and dates are read; nil: the machine's
+	Now      func() time.Time // nil: time.Now
+	Log      *slog.Logger
 }
 
 type server struct {
@@ -92,6 +100,7 @@ func New(cfg Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.listPage)
 	mux.HandleFunc("GET /calls/{id}", s.callPage)
+	mux.HandleFunc("POST /calls/{id}/commands", s.command)
 	mux.HandleFunc("GET /calls/{id}/audio", s.audio)
 	mux.HandleFunc("GET /calls/{id}/peaks", s.peaks)
 	mux.HandleFunc("GET /calls/{id}/wave", s.wave)
