@@ -170,8 +170,12 @@ func (w *world) EachWaiting(visit func(call.Waiting) bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range w.calls {
+		number := c.Header.Number + 1
+		if !c.Ended {
+			number = 0
+		}
 		if !c.Receipt && !visit(call.Waiting{
-			Call: c.Header.Call, Number: c.Header.Number + 1, Size: c.Size, Ended: c.Ended, Parked: c.Parked != "",
+			Call: c.Header.Call, Number: number, Size: c.Size, Ended: c.Ended, Parked: c.Parked != "",
 			Asked: c.Asked, Hold: c.Hold != "", Flagged: c.Flagged,
 		}) {
 			return

@@ -60,6 +60,13 @@ func (l *line) send(ctx context.Context, n int) error {
 	return wait(ctx, done)
 }
 
+// carried is what the line was given so far, in bytes.
+func (l *line) carried() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.sent
+}
+
 func wait(ctx context.Context, until time.Time) error {
 	select {
 	case <-time.After(time.Until(until)):
@@ -77,8 +84,9 @@ type lineLink struct {
 
 	mu      sync.Mutex
 	arrived map[call.ID][]byte
-	made    map[call.ID]time.Time // when the bytes of a call in progress last came
 	order   []delivered
+
+	messages int64 // bytes of status, questions and entries
 }
 
 type delivered struct {
@@ -88,7 +96,7 @@ type delivered struct {
 }
 
 func (w *world) lineLink(l *line) *lineLink {
-	return &lineLink{link: w.link("https"), line: l, arrived: map[call.ID][]byte{}, made: map[call.ID]time.Time{}}
+	return &lineLink{link: w.link("https"), line: l, arrived: map[call.ID][]byte{}}
 }
 
 // exchange is a message and its answer.
@@ -99,15 +107,26 @@ func (l *lineLink) exchange(ctx context.Context, n int) error {
 	return wait(ctx, time.Now().Add(2*l.line.delay))
 }
 
+// message is an exchange that is not of a call file.
+func (l *lineLink) message(ctx context.Context, n int) error {
+	err := l.exchange(ctx, n)
+	if err == nil {
+		l.mu.Lock()
+		l.messages += int64(costMessage + n)
+		l.mu.Unlock()
+	}
+	return err
+}
+
 func (l *lineLink) Status(ctx context.Context, s wire.Status) error {
-	if err := l.exchange(ctx, costConnect); err != nil {
+	if err := l.message(ctx, costConnect); err != nil {
 		return err
 	}
 	return l.link.Status(ctx, s)
 }
 
 func (l *lineLink) Have(ctx context.Context, q wire.HaveQuestion) (wire.HaveAnswer, error) {
-	if err := l.exchange(ctx, 30*len(q.Calls)); err != nil {
+	if err := l.message(ctx, 30*len(q.Calls)); err != nil {
 		return wire.HaveAnswer{}, err
 	}
 	return l.link.Have(ctx, q)
@@ -118,7 +137,7 @@ func (l *lineLink) Entries(ctx context.Context, b wire.EntryBatch) (string, erro
 	for _, e := range b.Entries {
 		n += len(e)
 	}
-	if err := l.exchange(ctx, n); err != nil {
+	if err := l.message(ctx, n); err != nil {
 		return "", err
 	}
 	return l.link.Entries(ctx, b)
@@ -162,6 +181,9 @@ func (l *lineLink) Deliver(ctx context.Context, f uplink.File) (string, error) {
 		return "", err
 	}
 	f.Progress(f.Size, f.Size)
+	if f.Grows {
+		return "", nil
+	}
 	return l.take(f)
 }
 

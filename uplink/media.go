@@ -35,6 +35,9 @@ func (s *session) startMedia(ctx context.Context) (bool, error) {
 	if s.unasked(next) {
 		return true, s.have(ctx)
 	}
+	if s.streams.has(next.Call) {
+		return false, nil // its end has just come; the rest follows
+	}
 	s.plan.calls = s.plan.calls[1:]
 	s.start(ctx, next)
 	return true, nil

@@ -24,7 +24,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		var after time.Duration // as headquarters asked
 		for i, t := range u.transports {
-			s := &session{Uplink: u, transport: t, preferred: i == 0, watched: make(chan error, 1), stale: true,
+			s := &session{Uplink: u, transport: t, preferred: i == 0, watched: make(chan error, 2), stale: true,
 				done: make(chan *transfer, mostTransfers), poked: make(chan struct{}, 1)}
 			err := s.run(ctx)
 			if ctx.Err() != nil {
@@ -46,9 +46,23 @@ func (u *Uplink) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
+		case <-u.now:
+			wait.reset()
 		}
 	}
 	return ctx.Err()
+}
+
+// Retry ends the wait for the next attempt to connect, and the others are short again: the network has come back. It
+// never waits, and changes nothing while there is a connection.
+func (u *Uplink) Retry() {
+	if u.Snapshot().Link != "" {
+		return
+	}
+	select {
+	case u.now <- struct{}{}:
+	default: // it will be tried anyway
+	}
 }
 
 // session is one connection over one transport.
@@ -58,7 +72,7 @@ type session struct {
 	preferred bool
 	worked    bool       // something got through, or there was nothing to send
 	barren    bool       // in the end a call was sent again and again, and headquarters never had more of it
-	watched   chan error // why status could not be sent
+	watched   chan error // why the status, or a call in progress, could not be sent
 
 	plan      plan
 	stale     bool           // the plan is to be made anew
@@ -87,6 +101,7 @@ func (s *session) run(ctx context.Context) (err error) {
 	var watcher sync.WaitGroup
 	watcher.Go(func() { s.watchStatus(work, first) })
 	watcher.Go(func() { s.watchCommands(work) })
+	watcher.Go(func() { s.streamCalls(work) })
 	defer func() {
 		cancel()
 		watcher.Wait()
@@ -175,7 +190,7 @@ func (s *session) wait(ctx context.Context, since time.Time) error {
 	case <-back:
 		return errReturn
 	case err := <-watched:
-		return fmt.Errorf("send status: %w", err)
+		return err
 	case <-lost:
 		return errors.New("connection lost")
 	}

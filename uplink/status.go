@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/linekeeper/linekeeper/wire"
@@ -37,7 +38,7 @@ func (s *session) watchStatus(ctx context.Context, sent wire.Status) {
 		now := s.status()
 		if err := s.transport.Status(ctx, now); err != nil {
 			if ctx.Err() == nil {
-				s.watched <- err
+				s.watched <- fmt.Errorf("send status: %w", err)
 			}
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/wire"
 )
 
 // trouble is what is remembered of a call that was not delivered at the first attempt.
@@ -51,6 +52,8 @@ type transfer struct {
 	number uint64 // of its end entry
 	size   int64  // of the file, as far as it goes this time
 
+	grows bool // the call is in progress: there is no more of it yet, and no receipt
+
 	turn   <-chan struct{} // closed when its bytes may go
 	handed chan struct{}   // closed when they have all been handed to the link, or none will be any more
 
@@ -58,11 +61,12 @@ type transfer struct {
 	err error
 
 	mu      sync.Mutex
-	failure error // of the card, not of the link
-	began   bool  // its turn has come
-	sent    int64 // bytes handed to the link
-	most    int64 // bytes acknowledged
-	over    bool  // handed is closed
+	failure error  // of the card, not of the link
+	began   bool   // its turn has come
+	sent    int64  // bytes handed to the link
+	most    int64  // bytes acknowledged
+	over    bool   // handed is closed
+	calm    func() // lets others go on that waited for a call in progress; nil: none do
 }
 
 // run sends the call, and keeps the outcome.
@@ -81,16 +85,23 @@ func (t *transfer) finishHanding() {
 	if !t.over {
 		t.over = true
 		close(t.handed)
+		if t.calm != nil {
+			t.calm()
+		}
 	}
 }
 
 func (t *transfer) send() (jws string, err error) {
-	id, m := t.call.Header.Call, t.call.Manifest
+	id := t.call.Header.Call
 	file, err := t.store.OpenCall(id)
 	if err != nil {
 		return "", t.fail(fmt.Errorf("open the call: %w", err))
 	}
 	defer func() { _ = file.Close() }() // it was only read
+	if t.grows {
+		return t.deliver(file, File{Call: id, Size: t.size, Grows: true})
+	}
+	m := t.call.Manifest
 	if file.Size() != m.Size {
 		return "", t.fail(fmt.Errorf("the ring has %d bytes of a call whose manifest says %d", file.Size(), m.Size))
 	}
@@ -120,7 +131,7 @@ func (t *transfer) progress(sent, acknowledged int64) {
 		t.meter.add(sent - t.sent)
 	}
 	t.sent, t.most = sent, max(t.most, acknowledged)
-	if sent >= t.size {
+	if sent >= t.size || t.grows && sent > t.size-wire.SegmentSize { // of which a protocol may send whole segments only
 		t.finishHanding()
 	}
 	t.mu.Unlock()
@@ -148,18 +159,26 @@ func (t *transfer) acknowledged() int64 {
 	return t.most
 }
 
-// begin waits for the transfer's turn.
+// begin waits for the transfer's turn, and then for calls in progress.
 func (t *transfer) begin() error {
 	select {
 	case <-t.turn:
 	case <-t.ctx.Done():
 		return t.ctx.Err()
 	}
+	if !t.grows {
+		if err := t.streams.give(t.ctx); err != nil {
+			return err
+		}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.began {
 		t.began = true
 		t.meter.begin(time.Now())
+		if t.grows && !t.over {
+			t.calm = t.streams.hurry()
+		}
 	}
 	return nil
 }

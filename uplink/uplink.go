@@ -21,7 +21,10 @@
 //     of 1 s to 5 min and jitter, which starts again at 1 s once something has got through.
 //   - No call blocks another. One that headquarters refuses is parked with the reason; one that cannot be read, or that
 //     headquarters cannot take now, waits for its own back-off while the others go on.
-//   - A call file is sent only when its call has ended and its manifest stands in the ledger.
+//   - A call file is sent only when its call has ended and its manifest stands in the ledger; but for calls in progress,
+//     which are streamed while the link carries more than they need: what was synced goes out every 2 s, ahead of the
+//     bytes of ended calls, so that a recorder that is taken in mid-call has lost less than 10 s. What is left of such a
+//     call goes when it has ended, as that of any other.
 //
 // The package knows no protocol: those are uplink/tus and uplink/mqtt.
 package uplink
@@ -80,7 +83,10 @@ type Transport interface {
 	Have(ctx context.Context, q wire.HaveQuestion) (wire.HaveAnswer, error)
 	// Entries sends a batch and gives the receipt for it, unchecked.
 	Entries(ctx context.Context, b wire.EntryBatch) (receipt string, err error)
-	// Deliver sends a call file, or the rest of it, and gives the receipt for it, unchecked.
+	// Deliver sends a call file, or the rest of it, and gives the receipt for it, unchecked. Of a call in progress it
+	// sends what there is, as far as the protocol's parts allow, and gives no receipt when that is acknowledged; the
+	// same call is delivered again later, longer or whole, and goes on from there. RefusedError then says that the
+	// receiver takes no calls in progress.
 	Deliver(ctx context.Context, f File) (receipt string, err error)
 	// Lost is closed when the connection that Status made is known to be gone; nil where that is not noticed.
 	Lost() <-chan struct{}
@@ -92,7 +98,8 @@ type Transport interface {
 type File struct {
 	Call   call.ID
 	Size   int64       // bytes
-	SHA256 string      // hex
+	SHA256 string      // hex; empty where Grows
+	Grows  bool        // the call is in progress: the file is synced up to Size, and will be longer
 	Bytes  io.ReaderAt // reading waits until the bytes of this file are next to go
 	State  []byte      // what Save kept when this call was last sent over this transport; nil: nothing
 
@@ -177,11 +184,13 @@ type Uplink struct {
 
 	wake       chan struct{} // one slot each
 	wakeStatus chan struct{}
+	now        chan struct{} // try to connect
 
 	mu   sync.Mutex
 	snap Snapshot
 
-	meter meter
+	meter   meter
+	streams streams
 
 	// Of Run's goroutine:
 	begun       bool             // known is known
@@ -223,7 +232,7 @@ func New(store Store, transports []Transport, cfg Config) (*Uplink, error) {
 	}
 	return &Uplink{
 		store: store, transports: transports, cfg: cfg, log: cfg.Log,
-		wake: make(chan struct{}, 1), wakeStatus: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), wakeStatus: make(chan struct{}, 1), now: make(chan struct{}, 1),
 		asked: make(map[call.ID]bool), troubles: make(map[call.ID]*trouble),
 	}, nil
 }

@@ -29,6 +29,10 @@ func ReceiptPath(id call.ID) string { return PathCalls + id.String() + "/receipt
 // HeaderReceipt carries a call's receipt in the answer to the PATCH that completed it.
 const HeaderReceipt = "Linekeeper-Receipt"
 
+// HeaderSHA256 goes with the PATCH that declares the length of an upload that was begun while the call was in progress: the
+// hash of the call file, hex, which Upload-Metadata could not have.
+const HeaderSHA256 = "Linekeeper-Sha256"
+
 // Keys of tus' Upload-Metadata (their values base64, as tus has it).
 const (
 	MetaCall   = "call"   // call ID

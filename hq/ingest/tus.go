@@ -46,6 +46,7 @@ func openTus(in *Ingest, dir string) (*tus, error) {
 	t.store.DirModePerm, t.store.FileModePerm = 0o700, 0o600
 	composer := handler.NewStoreComposer()
 	composer.UseCore(t.store)
+	composer.UseLengthDeferrer(t.store) // a call in progress
 	composer.UseLocker(memorylocker.New())
 	h, err := handler.NewHandler(handler.Config{
 		StoreComposer:             composer,
@@ -134,10 +135,10 @@ func (t *tus) settle(ctx context.Context, file wire.FileID) (*settled, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Offset < info.Size {
+	if !whole(info) {
 		return nil, nil
 	}
-	receipt, err := t.finish(ctx, info)
+	receipt, err := t.finish(ctx, info, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -162,15 +163,25 @@ func (t *tus) info(ctx context.Context, name string) (handler.FileInfo, error) {
 	return upload.GetInfo(ctx)
 }
 
+// whole says whether an upload has all its bytes. Of a call in progress nobody knows yet.
+func whole(info handler.FileInfo) bool { return !info.SizeIsDeferred && info.Offset == info.Size }
+
 // finish brings an upload that has all its bytes to its receipt, and removes its spool when that is not needed any more.
-func (t *tus) finish(ctx context.Context, info handler.FileInfo) (string, error) {
+//
+// The hash of a call that was sent while it was in progress comes at its end, in a header of declared; nil, after a crash,
+// leaves it to the manifest.
+func (t *tus) finish(ctx context.Context, info handler.FileInfo, declared http.Header) (string, error) {
+	sha := info.MetaData[wire.MetaSHA256]
+	if sha == "" {
+		sha = declared.Get(wire.HeaderSHA256)
+	}
 	file, err := wire.ParseFileID(info.ID)
 	if err != nil {
 		return "", err
 	}
 	receipt, err := t.in.finish(context.WithoutCancel(ctx), delivery{
 		device: file.Device, id: file.Call, via: viaHTTPS,
-		path: filepath.Join(t.dir, info.ID), size: info.Size, sha256: info.MetaData[wire.MetaSHA256],
+		path: filepath.Join(t.dir, info.ID), size: info.Size, sha256: sha,
 	})
 	if err == nil || errors.Is(err, errMismatch) || errors.Is(err, hq.ErrRefused) {
 		if err := t.discard(info.ID); err != nil {
@@ -190,12 +201,13 @@ func (t *tus) create(hook handler.HookEvent) (handler.HTTPResponse, handler.File
 	if err != nil {
 		return handler.HTTPResponse{}, handler.FileInfoChanges{}, t.asTus(err)
 	}
+	meta := handler.MetaData{wire.MetaCall: file.Call.String()}
+	if sha := hook.Upload.MetaData[wire.MetaSHA256]; sha != "" {
+		meta[wire.MetaSHA256] = sha
+	}
 	return handler.HTTPResponse{}, handler.FileInfoChanges{
-		ID: file.String(),
-		MetaData: handler.MetaData{
-			wire.MetaCall:   file.Call.String(),
-			wire.MetaSHA256: hook.Upload.MetaData[wire.MetaSHA256],
-		},
+		ID:       file.String(),
+		MetaData: meta,
 	}, nil
 }
 
@@ -212,10 +224,10 @@ func (t *tus) accept(ctx context.Context, upload handler.FileInfo) (wire.FileID,
 		return wire.FileID{}, malformed(fmt.Errorf("Upload-Metadata: %w", err))
 	}
 	sha := upload.MetaData[wire.MetaSHA256]
-	if !wire.IsSHA256(sha) {
+	if !wire.IsSHA256(sha) && (sha != "" || !upload.SizeIsDeferred) {
 		return wire.FileID{}, malformed(errors.New("Upload-Metadata: sha256 is not a SHA-256 in hex"))
 	}
-	if upload.Size <= 0 {
+	if upload.Size <= 0 && !upload.SizeIsDeferred {
 		return wire.FileID{}, malformed(errors.New("Upload-Length: a call file has at least a header"))
 	}
 	if err := t.dropEarlier(ctx, device, id); err != nil {
@@ -225,7 +237,7 @@ func (t *tus) accept(ctx context.Context, upload handler.FileInfo) (wire.FileID,
 	switch {
 	case err != nil:
 		return wire.FileID{}, err
-	case known.SHA256 != "" && known.SHA256 != sha:
+	case known.SHA256 != "" && sha != "" && known.SHA256 != sha:
 		return wire.FileID{}, conflicts(known)
 	case known.Stage == hq.StageDurable:
 		receipt, err := t.in.cfg.Library.Receipt(ctx, id)
@@ -249,8 +261,8 @@ func (t *tus) dropEarlier(ctx context.Context, device call.DeviceID, id call.ID)
 	}
 	for _, path := range paths {
 		name := trimInfo(filepath.Base(path))
-		if info, err := t.info(ctx, name); err == nil && info.Offset == info.Size {
-			if _, err := t.finish(ctx, info); err == nil {
+		if info, err := t.info(ctx, name); err == nil && whole(info) {
+			if _, err := t.finish(ctx, info, nil); err == nil {
 				continue
 			}
 		}
@@ -269,7 +281,7 @@ func newAttempt() string {
 
 // finished is called by tusd with the last byte of an upload.
 func (t *tus) finished(hook handler.HookEvent) (handler.HTTPResponse, error) {
-	receipt, err := t.finish(hook.Context, hook.Upload)
+	receipt, err := t.finish(hook.Context, hook.Upload, hook.HTTPRequest.Header)
 	if err != nil {
 		return handler.HTTPResponse{}, t.asTus(err)
 	}
@@ -314,8 +326,8 @@ func (t *tus) finishAll(ctx context.Context) {
 		case err != nil: // tusd writes the description neither atomically nor synced
 			log.Warn("an upload that was cut as it was made is forgotten", "upload", name, "error", err)
 			err = t.discard(name)
-		case info.Offset == info.Size:
-			_, err = t.finish(ctx, info)
+		case whole(info):
+			_, err = t.finish(ctx, info, nil)
 		}
 		if err != nil {
 			log.Error("an upload that has arrived cannot be finished", "upload", name, "error", err)
@@ -336,6 +348,14 @@ func (s spool) NewUpload(ctx context.Context, info handler.FileInfo) (handler.Up
 func (s spool) GetUpload(ctx context.Context, id string) (handler.Upload, error) {
 	u, err := s.FileStore.GetUpload(ctx, id)
 	return spooled{u}, err
+}
+
+// AsLengthDeclarableUpload implements handler.LengthDeferrerDataStore.
+func (s spool) AsLengthDeclarableUpload(u handler.Upload) handler.LengthDeclarableUpload {
+	if inner, ok := u.(spooled); ok {
+		u = inner.Upload
+	}
+	return s.FileStore.AsLengthDeclarableUpload(u)
 }
 
 type spooled struct{ handler.Upload }

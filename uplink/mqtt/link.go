@@ -36,6 +36,7 @@ type link struct {
 
 	mu      sync.Mutex
 	inboxes map[*inbox]struct{}
+	begun   map[string]struct{} // attempts of calls in progress whose init has been answered
 }
 
 // inbox takes the messages that somebody waits for.
@@ -47,7 +48,7 @@ type inbox struct {
 
 // dial connects and subscribes to all that headquarters sends.
 func (t *Transport) dial(ctx context.Context) (*link, error) {
-	l := &link{lost: make(chan struct{}), inboxes: make(map[*inbox]struct{})}
+	l := &link{lost: make(chan struct{}), inboxes: make(map[*inbox]struct{}), begun: make(map[string]struct{})}
 	l.commands = l.listen(func(m any) bool { _, ok := m.(wire.CommandList); return ok })
 	o, err := t.options(ctx, l)
 	if err != nil {
@@ -155,6 +156,20 @@ func (l *link) publish(ctx context.Context, topic string, retained bool, payload
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// begin notes that the receiver has answered the init of an attempt: over this link it need not be sent again.
+func (l *link) begin(attempt string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.begun[attempt] = struct{}{}
+}
+
+func (l *link) hasBegun(attempt string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.begun[attempt]
+	return ok
 }
 
 // listen opens an inbox for the messages that wanted says yes to.

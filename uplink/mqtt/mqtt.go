@@ -6,7 +6,8 @@
 //
 // A call file goes out in segments of 8 KiB of which three are under way at a time. Only the receiver's own answer on
 // $file-response counts, never a PUBACK, and what it has acknowledged is kept, so that after a cut or a restart only the
-// rest is sent, with the same boundaries and a byte-identical init. The end of a transfer is the receipt.
+// rest is sent, with the same boundaries and a byte-identical init. The end of a transfer is the receipt. Of a call in
+// progress the segments that are whole go out; the rest and fin follow when it has ended.
 //
 // Of eclipse/paho.mqtt.golang only the packets are relied on: it keeps no store (the ring decides what is sent again),
 // does not reconnect (the uplink does), and its publish tokens, which can report success without an acknowledgement,
@@ -51,9 +52,10 @@ type Transport struct {
 	opts    Options
 	network uplink.Network
 
-	mu     sync.Mutex
-	link   *link // nil: none
-	online bool  // as the last status said
+	mu      sync.Mutex
+	link    *link // nil: none
+	online  bool  // as the last status said
+	growing map[call.ID]growing
 }
 
 // New gives a transport to a broker's address, mqtts://HOST[:PORT]. cfg holds the device's certificate and

@@ -62,6 +62,9 @@ func (t *Transport) Deliver(ctx context.Context, f uplink.File) (string, error) 
 		return "", err
 	}
 	tr := &transfer{t: t, link: l, f: f, segments: int((f.Size + wire.SegmentSize - 1) / wire.SegmentSize)}
+	if f.Grows {
+		tr.segments = int(f.Size / wire.SegmentSize) // the last one is not whole yet, and boundaries must not change
+	}
 	mine := wire.FileID{Device: t.device, Call: f.Call}.String() // every attempt's ID begins with it
 	tr.in = l.listen(func(m any) bool {
 		switch m := m.(type) {
@@ -75,6 +78,7 @@ func (t *Transport) Deliver(ctx context.Context, f uplink.File) (string, error) 
 	})
 	defer tr.in.close()
 	tr.load()
+	defer tr.keep()
 	for range maxAttempts {
 		receipt, err := tr.attempt(ctx)
 		if !errors.Is(err, errAgain) {
@@ -94,14 +98,42 @@ func (t *Transport) Deliver(ctx context.Context, f uplink.File) (string, error) 
 // load takes up the state that was kept, if it fits the file.
 func (tr *transfer) load() {
 	var s state
-	if json.Unmarshal(tr.f.State, &s) != nil {
+	tr.t.mu.Lock()
+	kept, ok := tr.t.growing[tr.f.Call]
+	delete(tr.t.growing, tr.f.Call)
+	tr.t.mu.Unlock()
+	if ok {
+		s, tr.unsaved = kept.state, kept.unsaved
+	} else if json.Unmarshal(tr.f.State, &s) != nil {
 		return
 	}
 	tr.state.Mismatches = s.Mismatches
 	id := wire.FileID{Device: tr.t.device, Call: tr.f.Call, Attempt: s.Attempt}
-	if _, err := wire.ParseFileID(id.String()); err == nil && len(s.Init) > 0 && len(s.Acked) == (tr.segments+7)/8 {
+	more := (tr.segments+7)/8 - len(s.Acked) // the call has gone on since
+	if _, err := wire.ParseFileID(id.String()); err == nil && len(s.Init) > 0 && more >= 0 {
+		s.Acked = append(s.Acked, make(bitmap, more)...)
 		tr.state = s
 	}
+}
+
+// growing is how far the transfer of a call in progress is. It is saved as seldom as that of others: a few segments are
+// sent again if the program ends before.
+type growing struct {
+	state   state
+	unsaved int
+}
+
+// keep remembers how far the transfer of a call in progress is.
+func (tr *transfer) keep() {
+	if !tr.f.Grows || tr.state.Attempt == "" {
+		return
+	}
+	tr.t.mu.Lock()
+	defer tr.t.mu.Unlock()
+	if tr.t.growing == nil {
+		tr.t.growing = make(map[call.ID]growing)
+	}
+	tr.t.growing[tr.f.Call] = growing{tr.state, tr.unsaved}
 }
 
 // begin draws a new file ID, and keeps it with the bytes of its init.
@@ -145,8 +177,13 @@ func (tr *transfer) attempt(ctx context.Context) (string, error) {
 	}
 	tr.sent = tr.acked
 	tr.f.Progress(tr.sent, tr.acked)
-	if err := tr.send(ctx, wire.FileCommand{Verb: wire.FileInit}, tr.state.Init, -1); err != nil {
-		return "", err
+	if tr.f.Grows && tr.acked == int64(tr.segments)*wire.SegmentSize {
+		return "", nil
+	}
+	if !tr.link.hasBegun(tr.state.Attempt) {
+		if err := tr.send(ctx, wire.FileCommand{Verb: wire.FileInit}, tr.state.Init, -1); err != nil {
+			return "", err
+		}
 	}
 	for {
 		if err := tr.fill(ctx); err != nil {
@@ -158,6 +195,10 @@ func (tr *transfer) attempt(ctx context.Context) (string, error) {
 		if receipt, err := tr.receive(ctx, tr.t.opts.Stall); receipt != "" || err != nil {
 			return receipt, err
 		}
+	}
+	if tr.f.Grows {
+		tr.link.begin(tr.state.Attempt)
+		return "", nil
 	}
 	return tr.finish(ctx)
 }

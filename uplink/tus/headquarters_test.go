@@ -146,7 +146,11 @@ func (h *headquarters) finish(e handler.HookEvent) (handler.HTTPResponse, error)
 		return handler.HTTPResponse{}, err
 	}
 	sum := sha256.Sum256(b)
-	if hex.EncodeToString(sum[:]) != e.Upload.MetaData[wire.MetaSHA256] {
+	declared := e.Upload.MetaData[wire.MetaSHA256]
+	if declared == "" {
+		declared = e.HTTPRequest.Header.Get(wire.HeaderSHA256)
+	}
+	if hex.EncodeToString(sum[:]) != declared {
 		return handler.HTTPResponse{}, handler.NewError("ERR_HASH", "hash differs", 460)
 	}
 	text := e.Upload.MetaData[wire.MetaCall]

@@ -5,7 +5,8 @@
 //	t, err := tus.New("https://hq.example:8444", tlsConfig, tus.Options{})
 //
 // A transfer is a POST without a body, whose answer (the upload's URL) is made durable, and then one PATCH with all the
-// rest. After a cut HEAD says how far it got, and another PATCH goes on from there. One connection carries everything
+// rest. After a cut HEAD says how far it got, and another PATCH goes on from there. A call in progress is an upload of
+// deferred length, to which each PATCH adds what is new; that after its end declares the length and the hash. One connection carries everything
 // (HTTP/2 where headquarters has it). No request has a time limit of its own, since a link may be very slow; each is
 // given up once nothing has moved over the connection for Options.Stall.
 package tus
@@ -23,6 +24,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/linekeeper/linekeeper/uplink"
@@ -45,6 +47,9 @@ type Transport struct {
 	client  *http.Client
 	network uplink.Network
 	stall   time.Duration
+
+	mu      sync.Mutex
+	growing map[string]int64 // how much headquarters has of calls in progress, by the upload's URL; as this connection knows
 }
 
 // New gives a transport to headquarters' address for recorders, https://HOST[:PORT][/PREFIX]. cfg holds the device's
@@ -82,9 +87,26 @@ func (t *Transport) Lost() <-chan struct{} { return nil }
 
 // Close implements uplink.Transport.
 func (t *Transport) Close() error {
+	t.mu.Lock()
+	t.growing = nil
+	t.mu.Unlock()
 	t.client.CloseIdleConnections()
 	t.network.Cut()
 	return nil
+}
+
+// keep remembers how much headquarters has of a call in progress; -1: that is not certain.
+func (t *Transport) keep(upload string, offset int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if offset < 0 {
+		delete(t.growing, upload)
+		return
+	}
+	if t.growing == nil {
+		t.growing = make(map[string]int64)
+	}
+	t.growing[upload] = offset
 }
 
 // Status implements uplink.Transport.

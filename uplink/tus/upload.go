@@ -30,6 +30,7 @@ const (
 // state is where a transfer stands, as it is kept in the store.
 type state struct {
 	URL        string `json:"url,omitempty"`        // of the upload; empty: none
+	Grew       bool   `json:"grew,omitempty"`       // it was made while the call was in progress: its hash was not said then
 	Mismatches int    `json:"mismatches,omitempty"` // how often headquarters found another hash
 	Unanswered int    `json:"unanswered,omitempty"` // how often the upload was complete and had no receipt
 }
@@ -41,6 +42,8 @@ type upload struct {
 	state  state
 	offset int64 // what headquarters has
 	most   int64 // that it ever had
+
+	deferred bool // headquarters has not been told the upload's length
 }
 
 // errAgain asks for another round: the state has changed.
@@ -71,14 +74,17 @@ func (u *upload) round(ctx context.Context) (string, error) {
 		if err != nil || receipt != "" {
 			return receipt, err
 		}
-	} else if err := u.head(ctx); err != nil {
+	} else if err := u.find(ctx); err != nil {
 		return "", err
 	}
 	u.f.Progress(u.offset, u.offset)
-	if u.offset == u.f.Size {
-		return u.fetchReceipt(ctx)
+	switch {
+	case u.offset < u.f.Size, u.deferred && !u.f.Grows:
+		return u.patch(ctx)
+	case u.f.Grows:
+		return "", nil
 	}
-	return u.patch(ctx)
+	return u.fetchReceipt(ctx)
 }
 
 // create makes an upload and keeps its URL, or gives the receipt of a call that headquarters has already.
@@ -87,7 +93,12 @@ func (u *upload) create(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	req.Header.Set("Upload-Length", strconv.FormatInt(u.f.Size, 10))
+	u.deferred = u.f.Grows
+	if u.deferred {
+		req.Header.Set("Upload-Defer-Length", "1")
+	} else {
+		req.Header.Set("Upload-Length", strconv.FormatInt(u.f.Size, 10))
+	}
 	req.Header.Set("Upload-Metadata", metadata(u.f.Call, u.f.SHA256))
 	r, err := u.t.do(req)
 	switch {
@@ -98,19 +109,27 @@ func (u *upload) create(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		u.state.URL, u.offset = where, 0
+		u.state.URL, u.state.Grew, u.offset = where, u.f.Grows, 0
 		return "", u.save()
 	case r.status == http.StatusConflict:
 		if receipt := r.header.Get(wire.HeaderReceipt); receipt != "" {
 			return receipt, nil
 		}
+	case u.f.Grows && r.status/100 == 4 && r.status != http.StatusTooManyRequests:
+		// Of what it takes no part it may still take the whole.
+		return "", &uplink.RefusedError{Reason: "calls in progress: " + r.err().Error()}
 	}
 	return "", u.failed(r)
 }
 
+// metadata is what the upload is of. The hash of a call in progress is not known yet.
 func metadata(id call.ID, sha256 string) string {
 	b64 := base64.StdEncoding.EncodeToString
-	return wire.MetaCall + " " + b64([]byte(id.String())) + "," + wire.MetaSHA256 + " " + b64([]byte(sha256))
+	meta := wire.MetaCall + " " + b64([]byte(id.String()))
+	if sha256 != "" {
+		meta += "," + wire.MetaSHA256 + " " + b64([]byte(sha256))
+	}
+	return meta
 }
 
 // resolve gives the upload's URL, which must be at headquarters: the call and the device's proof of identity go nowhere
@@ -124,6 +143,18 @@ func (t *Transport) resolve(asked *url.URL, location string) (string, error) {
 		return "", fmt.Errorf("upload's address %q is not at %s: refused; check headquarters' reverse proxy", location, t.base)
 	}
 	return where.String(), nil
+}
+
+// find says how much headquarters has: of a call in progress as it said last, in this connection, else it is asked.
+func (u *upload) find(ctx context.Context) error {
+	u.t.mu.Lock()
+	at, known := u.t.growing[u.state.URL]
+	u.t.mu.Unlock()
+	if known && u.f.Grows && at <= u.f.Size {
+		u.offset, u.deferred = at, true
+		return nil
+	}
+	return u.head(ctx)
 }
 
 // head asks how much headquarters has.
@@ -147,7 +178,7 @@ func (u *upload) head(ctx context.Context) error {
 	if err != nil || offset < 0 || offset > u.f.Size || length != "" && length != strconv.FormatInt(u.f.Size, 10) {
 		return u.forget() // of another file
 	}
-	u.offset = offset
+	u.offset, u.deferred = offset, length == "" && r.header.Get("Upload-Defer-Length") == "1"
 	return nil
 }
 
@@ -160,12 +191,30 @@ func (u *upload) patch(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	req.ContentLength = rest
+	if req.ContentLength = rest; rest == 0 {
+		req.Body = http.NoBody // all of a call that was sent while it was in progress
+	}
 	req.Header.Set("Content-Type", "application/offset+octet-stream")
 	req.Header.Set("Upload-Offset", strconv.FormatInt(u.offset, 10))
+	if u.deferred && !u.f.Grows {
+		req.Header.Set("Upload-Length", strconv.FormatInt(u.f.Size, 10))
+	}
+	if u.state.Grew && !u.f.Grows {
+		req.Header.Set(wire.HeaderSHA256, u.f.SHA256)
+	}
+	u.t.keep(u.state.URL, -1)
 	r, err := u.t.do(req)
 	if err != nil {
 		return "", err
+	}
+	if r.status/100 == 2 && u.f.Grows {
+		at, err := strconv.ParseInt(r.header.Get("Upload-Offset"), 10, 64)
+		if err != nil || at != u.f.Size {
+			return "", errAgain // it took a part
+		}
+		u.t.keep(u.state.URL, at)
+		u.f.Progress(at, at)
+		return "", nil
 	}
 	if r.status/100 == 2 {
 		if receipt := r.header.Get(wire.HeaderReceipt); receipt != "" {
@@ -233,7 +282,7 @@ func (u *upload) failed(r *reply) error {
 
 // forget starts again from nothing.
 func (u *upload) forget() error {
-	u.state.URL, u.state.Unanswered = "", 0
+	u.state.URL, u.state.Grew, u.state.Unanswered = "", false, 0
 	if err := u.save(); err != nil {
 		return err
 	}
