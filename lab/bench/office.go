@@ -28,11 +28,11 @@ func settings(data, control string, lines int) string {
 	var t strings.Builder
 	fmt.Fprintf(&t, "data = %q\ncontrol = %q\n[ring]\nsize = \"%dMiB\"\nwhen_full = \"overwrite\"\n", data, control, ringBytes>>20)
 	if lines == 1 {
-		fmt.Fprintf(&t, "[[line]]\nname = \"line 0\"\ndevice = %q\n", monoCard(0))
+		fmt.Fprintf(&t, "[[line]]\nname = \"line 0\"\ncountry = \"za\"\ndevice = %q\n", monoCard(0))
 		return t.String()
 	}
 	for i := range lines {
-		fmt.Fprintf(&t, "[[line]]\nname = \"line %d\"\ndevice = %q\nchannels = [%d]\n", i, stereoCard(i/2), i%2)
+		fmt.Fprintf(&t, "[[line]]\nname = \"line %d\"\ncountry = \"za\"\ndevice = %q\nchannels = [%d]\n", i, stereoCard(i/2), i%2)
 	}
 	return t.String()
 }

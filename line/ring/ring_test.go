@@ -1,12 +1,17 @@
 package ring
 
 import (
+	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 )
+
+var update = flag.Bool("update", false, "write testdata/golden.txt")
 
 const rate = 8000
 
@@ -201,12 +206,43 @@ func FuzzDetector(f *testing.F) {
 	})
 }
 
-func ExampleDetector() {
-	d := New(8000)
-	for range 50 { // 5 s of a silent line in periods of 100 ms
-		if bursts := d.Feed(make([]int16, 800)); len(bursts) > 0 {
-			panic("silence does not ring")
+// TestGolden: a bell of 25 Hz that rings as in Britain, one of 20 Hz that rings as in America, and a voice between them.
+func TestGolden(t *testing.T) {
+	british := slices.Concat(play(rate, 0.4, -15, clipped(25)), quiet(0.2), play(rate, 0.4, -15, clipped(25)), quiet(2))
+	american := join(play(rate, 2, -28, sine(20)), quiet(4))
+	line := mix(slices.Concat(quiet(2), british, british, play(rate, 3, -20, harmonics(120)), quiet(1), american, american), noise(5, -60))
+	var got strings.Builder
+	found, _ := listen(line, rate, 800)
+	for _, b := range found {
+		fmt.Fprintf(&got, "%d %d\n", b.Begin, b.End)
+	}
+	const file = "testdata/golden.txt"
+	if *update {
+		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != string(want) {
+		t.Errorf("rang\n%swant\n%s", got.String(), want)
+	}
+}
+
+func ExampleDetector() {
+	// In place of a line: a bell that rings for a second, made by the test.
+	line := mix(join(quiet(2), play(rate, 1, -15, clipped(25)), quiet(2)), noise(5, -60))
+
+	d := New(rate)
+	for len(line) > 0 {
+		n := min(len(line), rate/10) // a period of 100 ms
+		for _, burst := range d.Feed(line[:n]) {
+			fmt.Printf("rang from %.1f s to %.1f s\n", float64(burst.Begin)/rate, float64(burst.End)/rate)
+		}
+		line = line[n:]
+	}
 	// Output:
+	// rang from 2.0 s to 3.0 s
 }

@@ -1,7 +1,9 @@
 package voice
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -104,11 +106,22 @@ func TestKnown(t *testing.T) {
 }
 
 func ExampleDetector() {
-	d := New(DefaultConfig(), 8000)
-	for range 50 { // 5 s of a silent line in periods of 100 ms
-		if spans := d.Feed(make([]int16, 800)); len(spans) > 0 {
-			panic("silence is not voice")
+	// In place of a line: somebody who speaks for a second, of which the end is a pause.
+	line := inNoise(slices.Concat(tone(2, 0, 0), talk(1, -20, 4), tone(1, 0, 0)), -60)
+
+	d := New(DefaultConfig(), rate)
+	var begin, end int64
+	for len(line) > 0 {
+		n := min(len(line), rate/10) // a period of 100 ms
+		for _, span := range d.Feed(line[:n]) {
+			if end == 0 {
+				begin = span.Begin
+			}
+			end = span.End
 		}
+		line = line[n:]
 	}
+	fmt.Printf("heard from %.1f s to %.1f s\n", float64(begin)/rate, float64(end)/rate)
 	// Output:
+	// heard from 2.0 s to 2.9 s
 }
