@@ -36,14 +36,13 @@ func newAlert(rate int) alert {
 
 func (a *alert) reset() { *a = alert{rate: a.rate, block: a.block, tables: a.tables} }
 
-// feed takes samples, the first of which stands at a position.
-func (a *alert) feed(samples []int16, position int64) {
+// feed takes samples without hum, the first of which stands at a position.
+func (a *alert) feed(samples []float64, position int64) {
 	for len(samples) > 0 {
 		n := min(len(samples), a.block-a.filled)
 		var re, im [2]float64
 		low, high := a.tables[0][2*a.filled:], a.tables[1][2*a.filled:]
-		for i, s := range samples[:n] {
-			v := float64(s) * (1. / 32768)
+		for i, v := range samples[:n] {
 			re[0] += v * low[2*i]
 			im[0] += v * low[2*i+1]
 			re[1] += v * high[2*i]

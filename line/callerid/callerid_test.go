@@ -100,14 +100,18 @@ func TestStuffed(t *testing.T) {
 	}
 }
 
-// TestHum: a hum as loud as the message.
+// TestHum: a hum that is up to 10 dB louder than the message, which is still known to be a waiting caller's.
 func TestHum(t *testing.T) {
 	for _, m := range []signal.Modem{signal.Bell202(), signal.V23()} {
-		sound := signal.Join(g.Quiet(210*ms), g.FSK(onRing(m), mdmf("5550100")), g.Quiet(250*ms))
-		hum := g.Cadence(1, signal.DefaultLevel, []float64{50, 100, 150, 250}, 2*time.Second)
-		got := NewReceiver(8000).Feed(signal.Samples(signal.AddNoise(signal.Mix(sound, 0, hum), -30, 1)))
-		if len(got) != 1 || got[0].Number != "5550100" {
-			t.Errorf("%v", got)
+		for _, louder := range []float64{0, 10} {
+			sound := signal.Join(g.Quiet(210*ms), g.Alert(90*ms, signal.DefaultLevel), g.Quiet(200*ms),
+				g.FSK(signal.Transmission{Modem: m, Marks: 80}, mdmf("5550100")), g.Quiet(250*ms))
+			hum := g.Sines(3*time.Second, []signal.Component{{Hz: 50, Level: signal.DefaultLevel + louder},
+				{Hz: 100, Level: signal.DefaultLevel + louder - 20}, {Hz: 150, Level: signal.DefaultLevel + louder - 10}, {Hz: 250, Level: signal.DefaultLevel + louder - 15}})
+			got := NewReceiver(8000).Feed(signal.Samples(signal.AddNoise(signal.Mix(sound, 0, hum), -45, 1)))
+			if len(got) != 1 || got[0].Number != "5550100" || !got[0].Waiting {
+				t.Errorf("mark at %.0f Hz, hum %g dB louder: %v", m.Mark, louder, got)
+			}
 		}
 	}
 }

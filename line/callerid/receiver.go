@@ -7,6 +7,8 @@ import "math"
 type Receiver struct {
 	rate     int
 	position int64 // of the next sample
+	low      highPass
+	clean    []float64 // what was fed, without hum
 	trigger  trigger
 	alert    alert
 	band     *band
@@ -48,25 +50,26 @@ const (
 
 // NewReceiver makes a receiver for samples at rate frames a second: 8000, or a multiple of it.
 func NewReceiver(rate int) *Receiver {
-	return &Receiver{rate: rate, trigger: newTrigger(rate), alert: newAlert(rate), band: newBand(rate)}
+	return &Receiver{rate: rate, low: newHighPass(rate), trigger: newTrigger(rate), alert: newAlert(rate), band: newBand(rate)}
 }
 
 // Feed takes the next samples and returns the messages that they ended, in order. They are valid until the next call.
 func (r *Receiver) Feed(samples []int16) []Message {
 	r.messages = r.messages[:0]
-	for len(samples) > 0 {
-		used := r.feed(samples)
-		r.alert.feed(samples[:used], r.position)
+	r.clean = r.low.feed(r.clean[:0], samples)
+	for clean := r.clean; len(samples) > 0; {
+		used := r.feed(samples, clean)
+		r.alert.feed(clean[:used], r.position)
 		r.position += int64(used)
-		samples = samples[used:]
+		samples, clean = samples[used:], clean[used:]
 	}
 	return r.messages
 }
 
 // feed uses some of the samples and says how many.
-func (r *Receiver) feed(samples []int16) int {
+func (r *Receiver) feed(samples []int16, clean []float64) int {
 	if !r.reading {
-		used, tone := r.trigger.feed(samples)
+		used, tone := r.trigger.feed(clean)
 		if tone >= 0 {
 			r.start([...]modem{bell202, v23}[tone], r.position+int64(used))
 		}
@@ -90,6 +93,7 @@ func (r *Receiver) Lost(frames int64) []Message {
 	if r.reading {
 		r.finish()
 	}
+	r.low = newHighPass(r.rate)
 	r.trigger.reset()
 	r.alert.reset()
 	r.position += frames

@@ -58,6 +58,9 @@ func (d *director) ring(missed bool) {
 			switch {
 			case answer && k%2 == 0 && chance(d.r, 0.3): // while it rings
 				d.put(far, d.ringing.burst(frames(t*uniform(d.r, 0.4, 0.95))), d.params.ring)
+				if i == 0 && !id.early {
+					d.call.Number = "" // it was answered before the number came
+				}
 				return
 			case k%2 == 0:
 				d.put(far, d.ringing.burst(length), d.params.ring)
