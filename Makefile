@@ -160,10 +160,11 @@ fuzz: ## every fuzzer for FUZZTIME (default 20s) each
 	@lab/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: build ## speed, memory and bytes beside bare libopus and arecord | opusenc; knowing calls beside spandsp and multimon-ng
+bench: build ## speed, memory and bytes beside bare libopus and arecord | opusenc; delivery over bad links beside curl, rsync, rclone and mosquitto_pub (needs root); knowing calls beside spandsp and multimon-ng
 	@lab/need.sh build bench
 	go run ./lab/bench
 	go test -run '^$$' -bench 'OpenLarge' -benchtime 1x ./buffer
+	go run ./lab/linkbench
 	go run ./lab/knowing
 	go run ./lab/wholeline
 	$(MAKE) --no-print-directory bench-device

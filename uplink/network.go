@@ -12,12 +12,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Silence is how long a link may say nothing and still be alive: at 9.6 kbit/s a queue of 128 KB, full of what others on
+// the same line send, lasts for 110 s. Only over a link that has shown that it is faster is one found dead sooner.
+const Silence = leastPatience + 120*time.Second
+
 const (
-	// notSent bounds what waits in the kernel without having been sent: it is wasted when the link is cut, and status
-	// and entries would have to wait behind it.
-	notSent = 8 << 10
-	// userTimeout is how long sent bytes may stay unacknowledged before the kernel gives the connection up.
-	userTimeout = 15 * time.Second
+	// notSent bounds what waits in the kernel without having been sent: status and entries would have to wait behind it,
+	// and a program that is killed would go on sending it.
+	notSent = 4 << 10
+	// congestion is the control that keeps in flight what the link holds, and no more: the queue at the bottleneck, which
+	// others let run full, is what a cut wastes. Where the kernel does not have it, its own default stays.
+	congestion = "bbr"
+	// probes is how many keep-alive probes go out within that time, each of which costs a metered link some 80 bytes.
+	probes = 4
+	// deepQueue is the deepest queue, bytes, that may stand before what is sent, and leastPatience what is waited beyond the
+	// time that this takes.
+	deepQueue     = 128 << 10
+	leastPatience = 20 * time.Second
 	// looks is how often a watch looks within the time that it allows for a stall, and leastMoved is the number of bytes
 	// that have to move between two looks: more than keep-alives do by themselves.
 	looks      = 4
@@ -38,15 +49,16 @@ type Network struct {
 
 type connection struct {
 	*net.TCPConn
+	flow
 	network       *Network
 	read, written int64 // under network.mu
 }
 
-// Dial connects. Keep-alive probes are rare, since each costs a metered link some 80 bytes.
+// Dial connects.
 func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{
 		Timeout:         30 * time.Second,
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4},
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: Silence / probes, Count: probes},
 		Control:         setSocket,
 	}
 	c, err := d.DialContext(ctx, network, address)
@@ -57,7 +69,11 @@ func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, 
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("dial %s %s: not TCP", network, address), c.Close())
 	}
-	conn := &connection{TCPConn: tcp, network: n}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("dial %s %s: %w", network, address, err), c.Close())
+	}
+	conn := &connection{TCPConn: tcp, flow: flow{raw: raw}, network: n}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.conns == nil {
@@ -72,39 +88,56 @@ func setSocket(_, _ string, c syscall.RawConn) error {
 	controlErr := c.Control(func(fd uintptr) {
 		err = errors.Join(
 			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent),
-			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())))
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(Silence.Milliseconds())))
+		_ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion) // not there: as it was
 	})
 	return errors.Join(controlErr, err)
 }
 
-// Watch gives a context that is cancelled, with ErrStalled as its cause, when nothing has moved for so long. stop ends
-// the watch and the context.
+// Watch gives a context that is cancelled, with ErrStalled as its cause, when nothing has moved for a time: stall, or what
+// a deep queue takes at the rate that the link has shown, if that is less. stop ends the watch and the context.
 func (n *Network) Watch(ctx context.Context, stall time.Duration) (_ context.Context, stop func()) {
-	return watch(ctx, stall, n.count)
+	return watch(ctx, func() time.Duration { return min(stall, n.patience()) }, n.count)
 }
 
-func watch(ctx context.Context, stall time.Duration, count func() int64) (_ context.Context, stop func()) {
+func watch(ctx context.Context, patience func() time.Duration, count func() int64) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(stall / looks)
-		defer tick.Stop()
-		last, still := count(), 0
-		for still < looks {
+		var waited time.Duration
+		for last, still := count(), 0; still < looks; {
+			wait := patience() / looks
 			select {
 			case <-ctx.Done():
 				return
-			case <-tick.C:
+			case <-time.After(wait):
 			}
 			still++
+			waited += wait
 			if now := count(); now-last >= leastMoved {
-				last, still = now, 0
+				last, still, waited = now, 0, 0
 			}
 		}
-		cancel(fmt.Errorf("%w for %v", ErrStalled, stall))
+		cancel(fmt.Errorf("%w for %v", ErrStalled, waited.Round(10*time.Millisecond)))
 	}()
 	return ctx, func() { cancel(nil); <-done }
+}
+
+// patience is how long nothing may move: Silence, or less over a link that has shown that it empties a deep queue sooner.
+func (n *Network) patience() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var rate uint64
+	for c := range n.conns {
+		if info, _, err := c.look(); err == nil {
+			rate = max(rate, info.Delivery_rate)
+		}
+	}
+	if rate == 0 {
+		return Silence
+	}
+	return min(Silence, leastPatience+time.Duration(float64(deepQueue)/float64(rate)*float64(time.Second)))
 }
 
 // Cut ends the streams of all connections in both directions, so that whoever uses them finds out and closes them.
@@ -113,6 +146,7 @@ func (n *Network) Cut() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for c := range n.conns {
+		c.end()
 		_ = errors.Join(c.CloseRead(), c.CloseWrite()) // ended already: so much the better
 	}
 }
@@ -129,13 +163,11 @@ func (n *Network) count() int64 {
 
 // queued is what the kernel holds: unsent, or sent and not acknowledged.
 func (c *connection) queued() int64 {
-	raw, err := c.SyscallConn()
+	_, n, err := c.look()
 	if err != nil {
-		return 0
+		return 0 // closed: nothing is queued
 	}
-	var n int
-	_ = raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }) // closed: nothing is queued
-	return int64(n)
+	return n
 }
 
 func (c *connection) Read(b []byte) (int, error) {
@@ -146,12 +178,33 @@ func (c *connection) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (c *connection) Write(b []byte) (int, error) {
-	n, err := c.TCPConn.Write(b)
-	c.network.mu.Lock()
-	c.written += int64(n)
-	c.network.mu.Unlock()
+// Write implements net.Conn. It waits while the link has enough to carry.
+func (c *connection) Write(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		piece, packet, turnErr := c.turn(len(b) - n)
+		if turnErr != nil {
+			return n, turnErr
+		}
+		var k int
+		k, err = c.send(b[n:n+piece], n+piece < len(b) || len(b) >= max(record, packet))
+		n += k
+		c.network.mu.Lock()
+		c.written += int64(k)
+		c.network.mu.Unlock()
+	}
 	return n, err
+}
+
+// SetDeadline implements net.Conn.
+func (c *connection) SetDeadline(t time.Time) error {
+	c.setDeadline(t)
+	return c.TCPConn.SetDeadline(t)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *connection) SetWriteDeadline(t time.Time) error {
+	c.setDeadline(t)
+	return c.TCPConn.SetWriteDeadline(t)
 }
 
 // Close implements net.Conn.
@@ -162,5 +215,6 @@ func (c *connection) Close() error {
 		c.network.moved += c.read + c.written
 	}
 	c.network.mu.Unlock()
+	c.end()
 	return c.TCPConn.Close()
 }

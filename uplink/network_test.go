@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -17,7 +20,7 @@ func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var moved atomic.Int64
 		began := time.Now()
-		ctx, stop := watch(t.Context(), time.Minute, moved.Load)
+		ctx, stop := watch(t.Context(), func() time.Duration { return time.Minute }, moved.Load)
 		defer stop()
 		for range 20 { // 10 min at some 20 bytes a second
 			time.Sleep(30 * time.Second)
@@ -100,10 +103,20 @@ func TestSocketOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for option, want := range map[int]int{unix.TCP_NOTSENT_LOWAT: 8192, unix.TCP_USER_TIMEOUT: 15000} {
+	for option, want := range map[int]int{unix.TCP_NOTSENT_LOWAT: 4096, unix.TCP_USER_TIMEOUT: 140_000} {
 		var got int
 		if err := errors.Join(raw.Control(func(fd uintptr) { got, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, option) }), err); err != nil || got != want {
 			t.Errorf("option %d is %d, want %d, %v", option, got, want, err)
 		}
+	}
+	available, err := os.ReadFile("/proc/sys/net/ipv4/tcp_available_congestion_control")
+	if err != nil || !slices.Contains(strings.Fields(string(available)), "bbr") {
+		t.Skip("this kernel has no BBR loaded: what it has instead stays")
+	}
+	var control string
+	if err := errors.Join(raw.Control(func(fd uintptr) {
+		control, err = unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+	}), err); err != nil || control != "bbr" {
+		t.Errorf("congestion control %q, %v", control, err)
 	}
 }

@@ -304,8 +304,14 @@ const (
 	FileRefused          = "refused" // ours: this call will not be taken; park it
 )
 
-// Decode reads one JSON message into v and refuses unknown trailing data.
+// Decode reads one JSON message, which may be gzipped, into v and refuses unknown trailing data.
 func Decode(b []byte, v any) error {
+	if isZipped(b) {
+		var err error
+		if b, err = unzip(b); err != nil {
+			return err
+		}
+	}
 	if len(b) > 2*MaxEntryBatch {
 		return fmt.Errorf("message of %d bytes: at most %d", len(b), 2*MaxEntryBatch)
 	}

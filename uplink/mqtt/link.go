@@ -11,19 +11,21 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/uplink"
 	"github.com/linekeeper/linekeeper/wire"
 )
 
 const (
-	atLeastOnce = 1 // QoS
-	pingTimeout = 30 * time.Second
-	inboxSize   = 64 // far more than can be under way
+	// QoS. What headquarters sends goes once: an acknowledgement of each answer costs a slow link, and what a cut has lost
+	// is asked for again at the next connection.
+	atMostOnce, atLeastOnce = 0, 1
+
+	inboxSize = 64 // far more than can be under way
 )
 
 var errLost = errors.New("connection to the broker is lost")
@@ -60,10 +62,10 @@ func (t *Transport) dial(ctx context.Context) (*link, error) {
 		return nil, fmt.Errorf("connect to broker %s: %w", t.host, err)
 	}
 	topics := map[string]byte{
-		wire.TopicFileResponse(t.device): atLeastOnce,
-		wire.TopicReceipt(t.device):      atLeastOnce,
-		wire.TopicHad(t.device):          atLeastOnce,
-		wire.TopicCommand(t.device, 0):   atLeastOnce,
+		wire.TopicFileResponse(t.device): atMostOnce,
+		wire.TopicReceipt(t.device):      atMostOnce,
+		wire.TopicHad(t.device):          atMostOnce,
+		wire.TopicCommand(t.device, 0):   atLeastOnce, // none is asked for again
 	}
 	token := l.client.SubscribeMultiple(topics, nil)
 	err = wait(ctx, token)
@@ -96,7 +98,7 @@ func (t *Transport) options(ctx context.Context, l *link) (*paho.ClientOptions, 
 	o.SetAutoReconnect(false)
 	o.SetConnectRetry(false)
 	o.SetKeepAlive(t.opts.KeepAlive)
-	o.SetPingTimeout(pingTimeout)
+	o.SetPingTimeout(uplink.Silence)
 	o.SetConnectTimeout(t.opts.Stall)
 	o.SetWriteTimeout(0) // a slow link is no error
 	o.SetBinaryWill(wire.TopicStatus(t.device), will, atLeastOnce, true)

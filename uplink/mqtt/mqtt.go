@@ -39,7 +39,7 @@ const longestAnswer = 10 * time.Minute
 
 // Options may be left zero.
 type Options struct {
-	Stall     time.Duration // the link is given up after nothing has come for so long; 0: 60 s
+	Stall     time.Duration // the link is given up after nothing has come for so long, at the most; 0: uplink.Silence
 	KeepAlive time.Duration // whole seconds; 0: 60 s
 	Receipt   time.Duration // how long the receipt may come after the end of a transfer; 0: 30 s
 }
@@ -75,11 +75,11 @@ func New(address string, cfg *tls.Config, device call.DeviceID, opts Options) (*
 	if cfg == nil {
 		return nil, errors.New("broker: no TLS configuration")
 	}
-	cfg = cfg.Clone()
+	cfg = uplink.TLS(cfg)
 	if cfg.ServerName == "" {
 		cfg.ServerName = u.Hostname()
 	}
-	opts.Stall = orDefault(opts.Stall, time.Minute)
+	opts.Stall = orDefault(opts.Stall, uplink.Silence)
 	opts.KeepAlive = orDefault(opts.KeepAlive, time.Minute)
 	opts.Receipt = orDefault(opts.Receipt, 30*time.Second)
 	return &Transport{host: net.JoinHostPort(u.Hostname(), port), tls: cfg, device: device, opts: opts}, nil
@@ -160,7 +160,11 @@ func (t *Transport) connect(ctx context.Context) (*link, error) {
 
 // Have implements uplink.Transport.
 func (t *Transport) Have(ctx context.Context, q wire.HaveQuestion) (wire.HaveAnswer, error) {
-	m, err := t.ask(ctx, wire.TopicHave(t.device), q, func(m any) bool {
+	question, err := json.Marshal(q)
+	if err != nil {
+		return wire.HaveAnswer{}, fmt.Errorf("encode question: %w", err)
+	}
+	m, err := t.ask(ctx, wire.TopicHave(t.device), question, func(m any) bool {
 		_, ok := m.(wire.HaveAnswer)
 		return ok || isComplaint(m)
 	})
@@ -184,7 +188,11 @@ func isComplaint(message any) bool {
 // Entries implements uplink.Transport.
 func (t *Transport) Entries(ctx context.Context, b wire.EntryBatch) (string, error) {
 	first, known := firstEntry(b)
-	m, err := t.ask(ctx, wire.TopicEntries(t.device), b, func(m any) bool {
+	batch, err := wire.Zip(b)
+	if err != nil {
+		return "", err
+	}
+	m, err := t.ask(ctx, wire.TopicEntries(t.device), batch, func(m any) bool {
 		a, ok := m.(wire.ReceiptAnswer)
 		if !ok || isComplaint(m) {
 			return ok
@@ -204,14 +212,10 @@ func (t *Transport) Entries(ctx context.Context, b wire.EntryBatch) (string, err
 }
 
 // ask publishes a question and gives the message that wanted takes for its answer.
-func (t *Transport) ask(ctx context.Context, topic string, question any, wanted func(message any) bool) (any, error) {
+func (t *Transport) ask(ctx context.Context, topic string, question []byte, wanted func(message any) bool) (any, error) {
 	l, err := t.connected()
 	if err != nil {
 		return nil, err
-	}
-	payload, err := json.Marshal(question)
-	if err != nil {
-		return nil, fmt.Errorf("encode a message for %s: %w", topic, err)
 	}
 	in := l.listen(wanted)
 	defer in.close()
@@ -219,7 +223,7 @@ func (t *Transport) ask(ctx context.Context, topic string, question any, wanted 
 	defer cancel()
 	ctx, stop := t.network.Watch(ctx, t.opts.Stall)
 	defer stop()
-	if err := l.publish(ctx, topic, false, payload, false); err != nil {
+	if err := l.publish(ctx, topic, false, question, false); err != nil {
 		return nil, fmt.Errorf("publish on %s: %w", topic, cause(ctx, err))
 	}
 	select {

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 
@@ -234,7 +233,8 @@ func (r *receiver) onDevice(_ *broker.Client, _ packets.Subscription, pk packets
 }
 
 func (r *receiver) answerEntries(from call.DeviceID, payload []byte) {
-	if strings.Contains(string(payload), "bad") {
+	var batch wire.EntryBatch
+	if err := wire.Decode(payload, &batch); err != nil || batch.Entries[0] == "bad" {
 		r.answer(wire.TopicReceipt(from), wire.ReceiptAnswer{Error: "malformed"})
 		return
 	}

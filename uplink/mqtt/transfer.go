@@ -61,6 +61,8 @@ func (t *Transport) Deliver(ctx context.Context, f uplink.File) (string, error) 
 	if err != nil {
 		return "", err
 	}
+	watched, stop := t.network.Watch(ctx, t.opts.Stall)
+	defer stop()
 	tr := &transfer{t: t, link: l, f: f, segments: int((f.Size + wire.SegmentSize - 1) / wire.SegmentSize)}
 	if f.Grows {
 		tr.segments = int(f.Size / wire.SegmentSize) // the last one is not whole yet, and boundaries must not change
@@ -80,8 +82,9 @@ func (t *Transport) Deliver(ctx context.Context, f uplink.File) (string, error) 
 	tr.load()
 	defer tr.keep()
 	for range maxAttempts {
-		receipt, err := tr.attempt(ctx)
+		receipt, err := tr.attempt(watched)
 		if !errors.Is(err, errAgain) {
+			err = cause(watched, err)
 			if err != nil && tr.unsaved > 0 {
 				err = errors.Join(err, tr.save())
 			}

@@ -13,7 +13,6 @@ package tus
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -38,7 +37,7 @@ const maxReason = 200 // bytes of headquarters' words in an error
 
 // Options may be left zero.
 type Options struct {
-	Stall time.Duration // a request is given up after nothing has moved for so long; 0: 60 s
+	Stall time.Duration // a request is given up after nothing has moved for so long, at the most; 0: uplink.Silence
 }
 
 // Transport implements uplink.Transport.
@@ -63,14 +62,14 @@ func New(address string, cfg *tls.Config, opts Options) (*Transport, error) {
 		return nil, fmt.Errorf("headquarters' address %q: want https://HOST:PORT", address)
 	}
 	if opts.Stall == 0 {
-		opts.Stall = time.Minute
+		opts.Stall = uplink.Silence
 	}
 	t := &Transport{base: base, stall: opts.Stall}
 	t.client = &http.Client{
 		Transport: &http.Transport{
 			DialContext:         t.network.Dial,
 			Proxy:               http.ProxyFromEnvironment,
-			TLSClientConfig:     cfg.Clone(),
+			TLSClientConfig:     uplink.TLS(cfg),
 			TLSHandshakeTimeout: opts.Stall,
 			ForceAttemptHTTP2:   true,
 		},
@@ -168,12 +167,7 @@ func encode(message any, zip bool) ([]byte, error) {
 	if !zip {
 		return json.Marshal(message)
 	}
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if err := errors.Join(json.NewEncoder(z).Encode(message), z.Close()); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	return wire.Zip(message)
 }
 
 // reply is an answer, read to its end.

@@ -329,7 +329,7 @@ type body struct {
 // mostAtOnce bounds a read of the body. HTTP/2 makes each read one DATA frame, and a receiver has nothing of a frame
 // before it has all of it: where the whole rest went in one, a cut would waste the whole rest. One such frame with its
 // head fills a TLS record.
-const mostAtOnce = 16<<10 - 64
+const mostAtOnce = 4<<10 - 9
 
 func (b *body) Read(p []byte) (int, error) {
 	p = p[:min(len(p), mostAtOnce)]

@@ -1,0 +1,142 @@
+package uplink
+
+import (
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// fast is a rate, in bytes a second, from which on a link needs no window of ours: what a cut wastes is soon sent again.
+	fast = 250_000
+	// growing and settled are how much more than the link holds may be under way: while its round trips are as short as
+	// they ever were, so that the rate is found, and once packets wait.
+	growing, settled = 1.5, 1.25
+	// inflated is how much longer than the shortest a round trip is when packets wait.
+	inflated = 1.1
+	// atLeast is how many packets may be under way in any case: fewer, and the link would be idle while one is acknowledged.
+	atLeast = 2
+	// record is a write behind which another one is to be expected: its last packet need not go out half full at once, if
+	// the acknowledgement of another one is to come.
+	record = 4 << 10
+)
+
+// flow is a connection's window: it keeps under way little more than what the link holds, by the rate at which the other
+// end acknowledges and the shortest round trip. What congestion control alone would put into the queue at the bottleneck
+// is lost at a cut, and is what a small queue has no room for. Writes wait for their turn; how the kernel shares the link
+// with others is not its concern.
+type flow struct {
+	raw syscall.RawConn
+
+	mu       sync.Mutex
+	deadline time.Time // of writes
+	ended    bool
+}
+
+// window is how many bytes may be under way; ok is false where that is for the kernel alone to say.
+func window(i *unix.TCPInfo) (bytes int64, ok bool) {
+	if i.Delivery_rate >= fast {
+		return 0, false
+	}
+	gain := settled
+	if float64(i.Rtt) < inflated*float64(i.Min_rtt) {
+		gain = growing
+	}
+	holds := float64(i.Delivery_rate) * float64(i.Min_rtt) / 1e6
+	return max(int64(gain*holds)+int64(i.Snd_mss), atLeast*int64(i.Snd_mss)), true
+}
+
+// turn waits until some of want bytes may be written, and says how many, and how many a packet holds.
+func (f *flow) turn(want int) (n, packet int, err error) {
+	for {
+		info, queued, err := f.look()
+		if err != nil {
+			return 0, 0, err
+		}
+		packet = int(max(info.Snd_mss, 1))
+		limit, ok := window(info)
+		if !ok || info.State != established {
+			return want, packet, nil // of a connection that is over, the write says why
+		}
+		if room := int(limit - queued); room >= want {
+			return want, packet, nil
+		} else if room >= packet {
+			return room - room%packet, packet, nil
+		}
+		f.mu.Lock()
+		deadline, ended := f.deadline, f.ended
+		f.mu.Unlock()
+		switch {
+		case ended:
+			return 0, 0, net.ErrClosed
+		case !deadline.IsZero() && !time.Now().Before(deadline):
+			return 0, 0, os.ErrDeadlineExceeded
+		}
+		time.Sleep(pause(info))
+	}
+}
+
+// pause is how long to wait before it is looked again: a part of the time that a packet takes.
+func pause(i *unix.TCPInfo) time.Duration {
+	const shortest, longest = 2 * time.Millisecond, 50 * time.Millisecond
+	packet := time.Duration(float64(i.Snd_mss) / float64(max(i.Delivery_rate, 1)) * float64(time.Second))
+	return min(max(packet/4, shortest), longest)
+}
+
+// established is TCP_ESTABLISHED of the kernel's include/net/tcp_states.h.
+const established = 1
+
+// look asks the kernel how the connection is, and how much it holds that is not acknowledged.
+func (f *flow) look() (info *unix.TCPInfo, queued int64, err error) {
+	controlErr := f.raw.Control(func(fd uintptr) {
+		if info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			var n int
+			n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+			queued = int64(n)
+		}
+	})
+	if controlErr != nil {
+		return nil, 0, controlErr
+	}
+	return info, queued, err
+}
+
+// send writes at once what it is given. With more the kernel keeps a last packet that is not full until the next write or
+// acknowledgement.
+func (f *flow) send(b []byte, more bool) (n int, err error) {
+	flags := unix.MSG_NOSIGNAL
+	if more {
+		flags |= unix.MSG_MORE
+	}
+	for n < len(b) && err == nil {
+		waitErr := f.raw.Write(func(fd uintptr) bool {
+			var k int
+			k, err = unix.SendmsgN(int(fd), b[n:], nil, nil, flags)
+			n += max(k, 0)
+			return err != unix.EAGAIN
+		})
+		if waitErr != nil {
+			return n, waitErr
+		}
+		if err == unix.EINTR {
+			err = nil
+		}
+	}
+	return n, os.NewSyscallError("send", err)
+}
+
+func (f *flow) setDeadline(t time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.deadline = t
+}
+
+func (f *flow) end() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = true
+}

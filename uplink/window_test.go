@@ -1,0 +1,71 @@
+package uplink
+
+import (
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestWindowHoldsALittleMoreThanTheLink(t *testing.T) {
+	const mss = 1348
+	for _, tt := range []struct {
+		name       string
+		rate       uint64 // bytes a second, as acknowledged
+		least, now uint32 // round trips, microseconds
+		want       int64  // -1: the kernel's
+	}{
+		{"nothing known yet", 0, 600_000, 600_000, 2 * mss},
+		{"9.6 kbit/s: two packets", 1200, 600_000, 2_000_000, 2 * mss},
+		{"64 kbit/s, the queue empty", 8000, 600_000, 610_000, 7200 + mss},
+		{"64 kbit/s, packets wait", 8000, 600_000, 900_000, 6000 + mss},
+		{"256 kbit/s, packets wait", 32_000, 200_000, 260_000, 8000 + mss},
+		{"fast", 250_000, 20_000, 20_000, -1},
+	} {
+		got, ok := window(&unix.TCPInfo{Delivery_rate: tt.rate, Min_rtt: tt.least, Rtt: tt.now, Snd_mss: mss})
+		if !ok {
+			got = -1
+		}
+		if got != tt.want {
+			t.Errorf("%s: %d bytes, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestWriteWaitsAndEnds has a peer that does not read: the window stays full, and a write ends with its deadline, or the
+// connection.
+func TestWriteWaitsAndEnds(t *testing.T) {
+	for name, end := range map[string]struct {
+		do   func(n *Network, c net.Conn)
+		want error
+	}{
+		"deadline": {func(_ *Network, c net.Conn) { _ = c.SetWriteDeadline(time.Now()) }, os.ErrDeadlineExceeded},
+		"cut":      {func(n *Network, _ net.Conn) { n.Cut() }, nil},
+		"close":    {func(_ *Network, c net.Conn) { _ = c.Close() }, nil},
+	} {
+		address, accepted := listen(t)
+		var n Network
+		c, err := n.Dial(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		peer := <-accepted
+		written := make(chan error, 1)
+		go func() { _, err := c.Write(make([]byte, 64<<20)); written <- err }()
+		for n.count() == 0 { // until it has begun
+			select {
+			case <-time.After(time.Millisecond):
+			case <-t.Context().Done():
+				t.Fatal("nothing is written")
+			}
+		}
+		end.do(&n, c)
+		if err := <-written; err == nil || end.want != nil && !errors.Is(err, end.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		_ = errors.Join(c.Close(), peer.Close())
+	}
+}
