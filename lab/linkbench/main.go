@@ -4,7 +4,7 @@
 // docs/benchmarks.md, which says what each row is.
 //
 //	go run ./lab/linkbench                          # about a quarter of an hour
-//	go run ./lab/linkbench -draws 60                # as long as one likes
+//	go run ./lab/linkbench -draws 60 -backlog 40m   # as long as one likes
 //	go run ./lab/linkbench -parts cuts -peers https,rsync -rates 64000 -doc ''
 //
 // It needs root, for network namespaces. Where those are not allowed it says so; with CI set that is a failure. A target
@@ -36,11 +36,12 @@ func main() {
 	defer stop()
 	b := &bench{}
 	flag.StringVar(&b.bin, "bin", "bin", "folder of the programs")
-	flag.StringVar(&b.parts, "parts", "cuts", "what to measure")
+	flag.StringVar(&b.parts, "parts", "cuts,backlog,first", "what to measure")
 	flag.StringVar(&b.peers, "peers", "https,mqtt,curl,rsync,rclone,mosquitto_pub", "whom to measure")
 	flag.StringVar(&b.rates, "rates", "9600,64000,256000", "of the links, bit/s")
 	flag.IntVar(&b.draws, "draws", 30, "links, files and cuts for each rate")
 	flag.IntVar(&b.beside, "beside", 64, "deliveries beside each other")
+	flag.DurationVar(&b.backlog, "backlog", 10*time.Minute, "how long a backlog of 500 calls is delivered")
 	flag.Uint64Var(&b.seed, "seed", 1, "of the draws")
 	flag.StringVar(&b.dir, "dir", "", "folder to work in, kept; empty: one in memory that is thrown away")
 	flag.StringVar(&b.doc, "doc", "docs/benchmarks.md", "page to write the tables into; empty: none")
@@ -60,6 +61,7 @@ type bench struct {
 	bin, parts, peers, rates, dir, doc string
 	draws, beside                      int
 	seed                               uint64
+	backlog                            time.Duration
 
 	template *template
 	slots    chan struct{} // of deliveries beside each other
@@ -72,8 +74,8 @@ type bench struct {
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 func (b *bench) run(ctx context.Context) (err error) {
-	if b.draws < 1 || b.beside < 1 {
-		return errors.New("-draws and -beside must be positive")
+	if b.draws < 1 || b.beside < 1 || b.backlog <= 0 {
+		return errors.New("-draws, -beside and -backlog must be positive")
 	}
 	if b.bin, err = filepath.Abs(b.bin); err != nil {
 		return err
@@ -125,14 +127,14 @@ func (b *bench) makeDir() (clean func() error, err error) {
 
 // measure runs the parts beside each other: the links hardly need the processor.
 func (b *bench) measure(ctx context.Context) error {
-	parts := map[string]func(context.Context) error{"cuts": b.measureCuts}
+	parts := map[string]func(context.Context) error{"cuts": b.measureCuts, "backlog": b.measureBacklog, "first": b.measureFirst}
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
 	for _, part := range strings.Split(b.parts, ",") {
 		do := parts[part]
 		if do == nil {
-			return fmt.Errorf("-parts %q is none of cuts", part)
+			return fmt.Errorf("-parts %q is none of cuts, backlog, first", part)
 		}
 		wait.Go(func() {
 			if err := do(ctx); err != nil {
@@ -160,6 +162,16 @@ func (b *bench) chosen() ([]peer, error) {
 	return some, nil
 }
 
+// protocols are ours, of those chosen.
+func (b *bench) protocols() (some []string) {
+	for _, name := range strings.Split(b.peers, ",") {
+		if name == "https" || name == "mqtt" {
+			some = append(some, name)
+		}
+	}
+	return some
+}
+
 // measureCuts has every peer deliver a file over every draw's link.
 func (b *bench) measureCuts(ctx context.Context) error {
 	peers, err := b.chosen()
@@ -177,7 +189,7 @@ func (b *bench) measureCuts(ctx context.Context) error {
 			continue
 		}
 		for _, p := range peers {
-			runs = append(runs, &run{draw: d, peer: p, template: b.template, dir: filepath.Join(b.dir, fmt.Sprintf("%d-%s", i, p.name()))})
+			runs = append(runs, b.newRun(d, p, fmt.Sprintf("%d-%s", i, p.name())))
 		}
 	}
 	// The longest first, so that no link is left over at the end.

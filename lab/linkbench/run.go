@@ -57,7 +57,6 @@ func (r *run) do(ctx context.Context) (o outcome) {
 	o = outcome{draw: r.draw, peer: r.peer.name()}
 	ctx, cancel := context.WithTimeoutCause(ctx, r.patience(), fmt.Errorf("not delivered within %v", r.patience()))
 	defer cancel()
-	r.said, r.grown = map[string]int{}, make(chan struct{})
 	if o.err = r.open(ctx); o.err != nil {
 		return o
 	}

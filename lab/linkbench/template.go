@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/linekeeper/linekeeper/buffer"
@@ -27,9 +28,10 @@ import (
 // template is what each run begins with a copy of: headquarters with one recorder known, that recorder's identity, rings
 // with calls to deliver, and for the others a file and a certificate.
 type template struct {
-	dir            string
-	device         call.DeviceID // of the rings
-	epochs         map[string]call.Epoch
+	dir string
+
+	mu sync.Mutex // of making rings
+
 	certificate    string // of the others' servers, and its key
 	certificateKey string
 	sshKey         string // of curl, and of its server: the public half is beside it
@@ -43,7 +45,7 @@ func hqSettings(dir string) string {
 
 func makeTemplate(dir, hqProgram string) (*template, error) {
 	t := &template{dir: dir,
-		certificate: filepath.Join(dir, "peer.crt"), certificateKey: filepath.Join(dir, "peer.key"), sshKey: filepath.Join(dir, "ssh"), epochs: map[string]call.Epoch{},
+		certificate: filepath.Join(dir, "peer.crt"), certificateKey: filepath.Join(dir, "peer.key"), sshKey: filepath.Join(dir, "ssh"),
 	}
 	hq := filepath.Join(dir, "hq")
 	if err := os.MkdirAll(hq, 0o700); err != nil {
@@ -91,6 +93,8 @@ func (t *template) makeCertificate() error {
 
 // backlog gives the folder of a ring with so many calls of a size, and makes it on the first time.
 func (t *template) backlog(calls, size int) (dir string, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	dir = filepath.Join(t.dir, fmt.Sprintf("ring-%dx%d", calls, size))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
@@ -120,43 +124,41 @@ func (t *template) backlog(calls, size int) (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
-	t.device = call.DeviceIDOf(key.Public().(ed25519.PublicKey))
-	t.epochs[dir], err = makeRing(dir, key, to, calls, size)
-	return dir, err
+	return dir, makeRing(dir, key, to, calls, size)
 }
 
 // makeRing fills a new ring as a recorder would have.
-func makeRing(dir string, key ed25519.PrivateKey, to seal.Recipients, calls, size int) (_ call.Epoch, err error) {
+func makeRing(dir string, key ed25519.PrivateKey, to seal.Recipients, calls, size int) (err error) {
 	ring, _, err := buffer.Open(buffer.Options{
 		Dir: filepath.Join(dir, "ring"), Index: filepath.Join(dir, "index.db"), SizeBytes: ringBytes, Header: seal.ParseHeader, Entry: ledger.Parse,
 	})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, ring.Close()) }()
 	device := call.DeviceIDOf(key.Public().(ed25519.PublicKey))
 	f := filler{ring: ring, to: to, device: device, epoch: ring.State().Epoch}
 	f.ledger = ledger.New(ledger.State{Device: device, Epoch: f.epoch, Next: 1}, key)
 	if err := f.entry(call.Entry{Type: call.EntryEpoch, Anchor: f.anchor()}); err != nil {
-		return 0, err
+		return err
 	}
 	for range calls {
 		if err := f.call(size); err != nil {
-			return 0, fmt.Errorf("make a ring of %d calls: %w", calls, err)
+			return fmt.Errorf("make a ring of %d calls: %w", calls, err)
 		}
 		if err := ring.Sync(); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	return f.epoch, nil
+	return nil
 }
 
 // filler writes calls into a ring.
 type filler struct {
 	ring   *buffer.Ring
 	ledger *ledger.Ledger
-	to     seal.Recipients
 	device call.DeviceID
+	to     seal.Recipients
 	epoch  call.Epoch
 }
 
