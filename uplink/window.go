@@ -13,9 +13,9 @@ import (
 const (
 	// fast is a rate, in bytes a second, from which on a link needs no window of ours: what a cut wastes is soon sent again.
 	fast = 250_000
-	// growing and settled are how much more than the link holds may be under way: while its round trips are as short as
+	// probing and settled are how much more than the link holds may be under way: while its round trips are as short as
 	// they ever were, so that the rate is found, and once packets wait.
-	growing, settled = 1.5, 1.25
+	probing, settled = 1.5, 1.25
 	// inflated is how much longer than the shortest a round trip is when packets wait.
 	inflated = 1.1
 	// atLeast is how many packets may be under way in any case: fewer, and the link would be idle while one is acknowledged.
@@ -44,7 +44,7 @@ func window(i *unix.TCPInfo) (bytes int64, ok bool) {
 	}
 	gain := settled
 	if float64(i.Rtt) < inflated*float64(i.Min_rtt) {
-		gain = growing
+		gain = probing
 	}
 	holds := float64(i.Delivery_rate) * float64(i.Min_rtt) / 1e6
 	return max(int64(gain*holds)+int64(i.Snd_mss), atLeast*int64(i.Snd_mss)), true
