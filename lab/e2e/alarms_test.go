@@ -48,8 +48,8 @@ func (s statusOf) has(line, says string) bool {
 }
 
 // TestAlarms has a line for each thing that can be wrong with a card, or with what is heard, all at once: each is told, as
-// what it is, of that line and no other, within its time; and no longer once it is mended. Then a card is held up for
-// longer than its buffer lasts, and one goes to sleep: both are told, and both lines go on.
+// what it is, of that line and no other, within its time; and no longer once it is mended. Then the program is held up for
+// longer than the cards' buffers last, and a card goes to sleep: both are told, and the lines go on.
 func TestAlarms(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
@@ -94,13 +94,16 @@ func TestAlarms(t *testing.T) {
 	awaitStatus(t, office, 30*time.Second, "absent and busy are mended", func(s statusOf) bool { return !s.has("absent", "") && !s.has("busy", "") })
 	t.Logf("the absent card and the busy one are open %v after they can be", time.Since(mended).Round(100*time.Millisecond))
 
-	if err := sim.Stall("well", 4*time.Second); err != nil {
-		t.Fatal(err)
+	for _, s := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
+		if err := syscall.Kill(running.PID(), s); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, 4*time.Second)
 	}
 	if err := sim.Sleep("idle"); err != nil {
 		t.Fatal(err)
 	}
-	awaitStatus(t, office, 30*time.Second, "an overrun of one card, and another opened again", func(s statusOf) bool {
+	awaitStatus(t, office, 30*time.Second, "an overrun, and a card that slept opened again", func(s statusOf) bool {
 		held, slept := false, false
 		for _, c := range s.Cards {
 			held = held || c.Device == "well" && c.Overruns == 1 && c.Error == ""
