@@ -22,10 +22,10 @@ func (w *writer) commit(o *openSegment, items []*item, offsets []uint32) {
 			o.dir.small = append(o.dir.small, row)
 			w.commitEntry(it, row, here)
 		default:
-			row := callRow{
-				call: it.Call, first: it.Number, count: 1, at: it.at, bytes: int64(len(it.Data)), firstOffset: at, lastOffset: at,
+			row := callRow{it.Call, run{
+				first: it.Number, count: 1, at: it.at, bytes: int64(len(it.Data)), firstOffset: at, lastOffset: at,
 				ended: it.Kind == call.KindEnd,
-			}
+			}}
 			o.dir.addCall(row)
 			w.r.table.addRun(o.seg, row)
 		}

@@ -20,7 +20,7 @@ func (m damage) found(id call.ID, p part, end waiting) {
 		m.entry(end, &CorruptError{})
 		return
 	}
-	holes, err := m.r.disk.holes(p)
+	holes, err := m.r.disk.holes(id, p)
 	if err != nil {
 		m.r.log.Error("a record cannot be read", "call", id, "segment", p.seg.number, "error", err)
 		return
@@ -83,13 +83,13 @@ func (m damage) entry(w waiting, err error) {
 
 // holes finds which records of a part are damaged, and keeps their bytes aside. An error says that the card cannot be
 // reached at all, which proves nothing.
-func (d *disk) holes(p part) ([]call.Hole, error) {
+func (d *disk) holes(id call.ID, p part) ([]call.Hole, error) {
 	f, err := d.fs.Open(d.path(p.seg.number))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // only read
-	records, gaps, err := d.locate(f, p.seg.generation, p.callRow)
+	records, gaps, err := d.locate(f, p.seg.generation, callRow{id, p.run})
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (d *disk) holes(p part) ([]call.Hole, error) {
 		return nil, err
 	}
 	if len(holes) > 0 {
-		if err := d.keepAside(f, p.seg, p.call, gaps); err != nil {
+		if err := d.keepAside(f, p.seg, id, gaps); err != nil {
 			d.log.Warn("damaged bytes cannot be kept aside", "segment", p.seg.number, "error", err)
 		}
 	}

@@ -20,7 +20,12 @@ type directory struct {
 // callRow is a run of a call's records in one segment: their numbers have no hole. A call that goes on here, and whose
 // earlier records were copied here, has two.
 type callRow struct {
-	call        call.ID
+	call call.ID
+	run
+}
+
+// run is a run of records of one call in one segment.
+type run struct {
 	first       uint32 // number of its first record
 	count       uint32
 	at          int64 // where its data begin in the call file
@@ -31,11 +36,11 @@ type callRow struct {
 }
 
 // next is the number behind the run, end the offset in the call file.
-func (c callRow) next() uint32 { return c.first + c.count }
-func (c callRow) end() int64   { return c.at + c.bytes }
+func (c run) next() uint32 { return c.first + c.count }
+func (c run) end() int64   { return c.at + c.bytes }
 
 // before says whether another run of the call can stand behind this one.
-func (c callRow) before(b callRow) bool {
+func (c run) before(b run) bool {
 	return c.end() == b.at && c.next() == b.first || c.end() <= b.at && c.next() < b.first
 }
 
@@ -185,7 +190,7 @@ func (t dirTail) parse(b []byte) (*directory, error) {
 // addCall notes a record of a call at the given offset. The records of a run come in the order of their numbers.
 func (d *directory) addCall(rec callRow) {
 	if c := d.row(rec.call, rec.first); c != nil {
-		c.join(rec)
+		c.join(rec.run)
 		return
 	}
 	d.calls = append(d.calls, rec)
@@ -202,7 +207,7 @@ func (d *directory) row(id call.ID, number uint32) *callRow {
 }
 
 // join adds a run that goes on behind this one.
-func (c *callRow) join(behind callRow) {
+func (c *run) join(behind run) {
 	c.count += behind.count
 	c.bytes += behind.bytes
 	c.firstOffset, c.lastOffset = min(c.firstOffset, behind.firstOffset), max(c.lastOffset, behind.lastOffset)

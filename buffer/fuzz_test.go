@@ -36,7 +36,7 @@ func FuzzFrame(f *testing.F) {
 func FuzzDirectory(f *testing.F) {
 	const epoch = call.Epoch(7)
 	d := directory{
-		calls: []callRow{{call: call.ID{1}, count: 2, bytes: 9, firstOffset: pageSize, lastOffset: pageSize + 48, ended: true}},
+		calls: []callRow{{call.ID{1}, run{count: 2, bytes: 9, firstOffset: pageSize, lastOffset: pageSize + 48, ended: true}}},
 		small: []smallRow{{kind: call.KindEntry, offset: pageSize, length: 9, number: 1, call: call.ID{1}}},
 		refs:  []segmentRef{{1, 2}},
 	}
@@ -117,7 +117,7 @@ func FuzzSegment(f *testing.F) {
 		data: []byte(`{"op":3,"last":1}`)})
 	body = appendFrame(body, epoch, frame{kind: call.KindNote, generation: 3, group: 1, offset: uint32(pageSize + len(body)),
 		data: noteItem(note{Op: opCall, Call: &id, callState: callState{Hold: "x", Holes: []call.Hole{{Record: 4, Records: 1, Offset: 8, Size: 9}}}}).Data})
-	d := directory{calls: []callRow{{call: id, count: 1, bytes: 2, firstOffset: pageSize, lastOffset: pageSize}}}
+	d := directory{calls: []callRow{{id, run{count: 1, bytes: 2, firstOffset: pageSize, lastOffset: pageSize}}}}
 	f.Add([]byte{}, []byte{}, false)
 	f.Add(body, []byte{}, true)
 	f.Add(body, d.pages(epoch, 0, 3, uint32(pageSize+len(body))), false)

@@ -254,7 +254,7 @@ func (m *model) sync() error {
 			c.keptOn, c.holds = c.kept, map[string]bool{c.hold: true}
 		}
 		if s := m.ring.table.calls[c.id]; s != nil {
-			m.copied = max(m.copied, len(s.stale))
+			m.copied = max(m.copied, len(s.left()))
 		}
 	}
 	m.synced, m.accepted = m.last, m.accepting

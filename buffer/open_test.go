@@ -60,7 +60,7 @@ func largeRing(t testing.TB, o Options, cut bool) (calls int) {
 		d := &directory{small: []smallRow{{kind: call.KindNote, op: opState, offset: pageSize, length: 500}}}
 		at := uint32(2 * pageSize)
 		for ; int64(at)+minute*11/10 < o.SegmentBytes-16*pageSize; at += minute * 105 / 100 {
-			row := callRow{call: call.NewID(), count: 64, bytes: minute, firstOffset: at, lastOffset: at + minute, ended: true}
+			row := callRow{call.NewID(), run{count: 64, bytes: minute, firstOffset: at, lastOffset: at + minute, ended: true}}
 			d.calls = append(d.calls, row)
 			d.small = append(d.small, smallRow{kind: call.KindEntry, offset: at, length: 600, number: entry + 1},
 				smallRow{kind: call.KindEntry, offset: at, length: 900, number: entry + 2, call: row.call})

@@ -181,7 +181,7 @@ func (c *callReader) enter(i int) (err error) {
 	if c.file, err = c.disk.fs.Open(c.disk.path(p.seg.number)); err != nil {
 		return err
 	}
-	records, _, err := c.disk.locate(c.file, c.generations[i], p.callRow)
+	records, _, err := c.disk.locate(c.file, c.generations[i], callRow{c.id, p.run})
 	if err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func pieces(h call.Hole) (all []call.Hole) {
 }
 
 // missing lists the records of the run that are not among those found, and where their data belong.
-func (c callRow) missing(found []located) (holes []call.Hole) {
+func (c run) missing(found []located) (holes []call.Hole) {
 	next, at := c.first, c.at
 	hole := func(number uint32, to int64) {
 		if number > next && to >= at {

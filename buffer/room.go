@@ -155,24 +155,24 @@ func (m *reclaimer) plan(s *segment) ([]frame, error) {
 	plan = slices.DeleteFunc(plan, func(f frame) bool { return m.counted(s, f) == nil })
 	lacking := m.lacking(s, plan)
 	m.r.mu.Unlock()
-	for _, p := range lacking {
-		damage{m.r}.found(p.call, p, waiting{})
+	for _, row := range lacking {
+		damage{m.r}.found(row.call, part{s, row.run}, waiting{})
 	}
 	return plan, nil
 }
 
 // lacking lists the parts of calls in a segment of which not all records were found.
-func (m *reclaimer) lacking(s *segment, found []frame) (lacking []part) {
+func (m *reclaimer) lacking(s *segment, found []frame) (lacking []callRow) {
 	have := make(map[call.ID]uint32)
 	for _, f := range found {
 		have[f.call]++
 	}
 	for _, c := range m.r.table.calls {
-		c.stale = m.r.space.standing(c.stale)
+		c.setLeft(m.r.space.standing(c.left()))
 		from := len(lacking)
 		for _, p := range c.parts {
 			if p.seg == s && !c.leaves() {
-				lacking = append(lacking, p)
+				lacking = append(lacking, callRow{c.id, p.run})
 				have[c.id] -= p.count
 			}
 		}

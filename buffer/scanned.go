@@ -133,7 +133,7 @@ func (l *loader) scannedCalls(sc *scannedSegment) {
 			}
 			row := rec.row()
 			if n := len(rows); n > 0 && rows[n-1].next() == row.first && rows[n-1].end() == row.at && !rows[n-1].ended {
-				rows[n-1].join(row)
+				rows[n-1].join(row.run)
 			} else {
 				rows = append(rows, row)
 			}
@@ -147,10 +147,10 @@ func (l *loader) scannedCalls(sc *scannedSegment) {
 }
 
 func (rec *scannedRecord) row() callRow {
-	return callRow{
-		call: rec.call, first: rec.number, count: 1, at: int64(rec.at), bytes: int64(rec.length),
+	return callRow{rec.call, run{
+		first: rec.number, count: 1, at: int64(rec.at), bytes: int64(rec.length),
 		firstOffset: rec.offset, lastOffset: rec.offset, ended: rec.kind == call.KindEnd,
-	}
+	}}
 }
 
 // describe gives the directory that a scanned segment would have, of what counts in it.

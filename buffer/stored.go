@@ -10,7 +10,7 @@ import (
 // part is a run of a call's records in one segment; or, where seg is nil, a hole that damaged ones have left.
 type part struct {
 	seg *segment
-	callRow
+	run
 }
 
 // count1 adds the part to what keeps its segment, or with -1 takes it off.
@@ -33,11 +33,11 @@ type stored struct {
 	givenUp     bool // the same, for want of room
 	gone        bool // released
 
-	stale      []segmentRef // where records stand whose copies count
-	*callState              // as it was appended; nil: nothing
-	noted      place        // of the note that holds it
-	manifest   waiting      // its end entry; seg is nil while there is none
-	said       *description // decoded header and manifest, while they are kept
+	stale      *[]segmentRef // where records stand whose copies count; nil: nowhere
+	*callState               // as it was appended; nil: nothing
+	noted      place         // of the note that holds it
+	manifest   waiting       // its end entry; seg is nil while there is none
+	said       *description  // decoded header and manifest, while they are kept
 }
 
 // size is that of the call file so far.
@@ -92,14 +92,14 @@ func (c *stored) refused() string {
 // insert adds a run of records. Where some of them stand elsewhere, this place counts from now on. It says whether the
 // run fits what is there, to the byte.
 func (c *stored) insert(p part) bool {
-	if p.first == 0 && p.at != 0 || !c.cut(p.callRow) {
+	if p.first == 0 && p.at != 0 || !c.cut(p.run) {
 		return false
 	}
 	i := sort.Search(len(c.parts), func(i int) bool { return c.parts[i].first >= p.first })
 	if i > 0 {
 		if b := &c.parts[i-1]; b.seg == p.seg && p.seg != nil && b.next() == p.first && b.end() == p.at {
 			b.count1(-1)
-			b.join(p.callRow)
+			b.join(p.run)
 			b.count1(1)
 			c.ended = c.ended || p.ended
 			return true
@@ -112,7 +112,7 @@ func (c *stored) insert(p part) bool {
 }
 
 // cut takes the records of a run out of the parts. Where the bytes around them do not meet it changes nothing.
-func (c *stored) cut(run callRow) bool {
+func (c *stored) cut(run run) bool {
 	from := sort.Search(len(c.parts), func(i int) bool { return c.parts[i].next() > run.first })
 	to := from
 	var left, right *part
@@ -137,7 +137,7 @@ func (c *stored) cut(run callRow) bool {
 	if left != nil && left.bytes < 0 || right != nil && right.bytes < 0 || run.bytes < 0 {
 		return false
 	}
-	if from > 0 && !c.parts[from-1].before(run) || to < len(c.parts) && !run.before(c.parts[to].callRow) {
+	if from > 0 && !c.parts[from-1].before(run) || to < len(c.parts) && !run.before(c.parts[to].run) {
 		return false
 	}
 	if from == to {
@@ -161,14 +161,29 @@ func (c *stored) cut(run callRow) bool {
 
 // leave remembers that a segment holds records of the call that do not count any more.
 func (c *stored) leave(s *segment) {
-	if s != nil && !slices.Contains(c.stale, s.ref()) {
-		c.stale = append(c.stale, s.ref())
+	if s == nil || slices.Contains(c.left(), s.ref()) {
+		return
+	}
+	c.setLeft(append(c.left(), s.ref()))
+}
+
+// left lists where records of the call stand that do not count any more.
+func (c *stored) left() []segmentRef {
+	if c.stale == nil {
+		return nil
+	}
+	return *c.stale
+}
+
+func (c *stored) setLeft(refs []segmentRef) {
+	if c.stale = nil; len(refs) > 0 {
+		c.stale = &refs
 	}
 }
 
 // punch puts a hole in place of damaged records, and says whether it was not there yet.
 func (c *stored) punch(h call.Hole) bool {
-	p := part{callRow: callRow{call: c.id, first: h.Record, count: h.Records, at: h.Offset, bytes: h.Size}}
+	p := part{run: run{first: h.Record, count: h.Records, at: h.Offset, bytes: h.Size}}
 	for _, q := range c.parts {
 		if q.seg == nil && q.first <= p.first && q.next() >= p.next() {
 			return false
@@ -179,7 +194,7 @@ func (c *stored) punch(h call.Hole) bool {
 
 // where lists the segments that a call's records stand in.
 func (c *stored) where() []segmentRef {
-	refs := slices.Clone(c.stale)
+	refs := slices.Clone(c.left())
 	for _, p := range c.parts {
 		if p.seg != nil && !slices.Contains(refs, p.seg.ref()) {
 			refs = append(refs, p.seg.ref())

@@ -113,7 +113,7 @@ func (t *table) call(id call.ID) *stored {
 func (t *table) addRun(s *segment, row callRow) bool {
 	c := t.call(row.call)
 	fits := false
-	t.change(c, func() { fits = c.insert(part{seg: s, callRow: row}) })
+	t.change(c, func() { fits = c.insert(part{seg: s, run: row.run}) })
 	return fits
 }
 

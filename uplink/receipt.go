@@ -17,19 +17,24 @@ const (
 // sendEntries sends entries until none are left. Its error means that the link has failed; entries that are refused, or
 // answered with a receipt that does not match, are put off, and media goes on.
 func (s *session) sendEntries(ctx context.Context) error {
+	var pending []call.SignedEntry
 	for s.entries.due() {
-		pending, err := s.store.Entries(maxEntries)
-		if err != nil {
-			s.putOffEntries(fmt.Errorf("read the ring's entries: %w", err))
-			return nil
+		if len(pending) == len(nextBatch(pending)) { // there may be more behind them
+			var err error
+			if pending, err = s.store.Entries(maxEntries); err != nil {
+				s.putOffEntries(fmt.Errorf("read the ring's entries: %w", err))
+				return nil
+			}
 		}
 		if len(pending) == 0 {
 			s.entries.reset()
 			return nil
 		}
-		if err := s.sendBatch(ctx, nextBatch(pending)); err != nil {
+		taken, err := s.sendBatch(ctx, nextBatch(pending))
+		if err != nil {
 			return err
 		}
+		pending = pending[taken:]
 	}
 	return nil
 }
@@ -46,7 +51,8 @@ func nextBatch(pending []call.SignedEntry) []call.SignedEntry {
 	return pending
 }
 
-func (s *session) sendBatch(ctx context.Context, batch []call.SignedEntry) error {
+// sendBatch sends a batch and says how many entries of it were receipted.
+func (s *session) sendBatch(ctx context.Context, batch []call.SignedEntry) (taken int, err error) {
 	message := wire.EntryBatch{Entries: make([]string, len(batch))}
 	for i, e := range batch {
 		message.Entries[i] = string(e.JWS)
@@ -55,14 +61,14 @@ func (s *session) sendBatch(ctx context.Context, batch []call.SignedEntry) error
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		s.putOffEntries(err)
-		return nil
+		return 0, nil
 	}
 	if err != nil {
 		var busy *BusyError
 		if s.entriesCut++; errors.As(err, &busy) || s.entriesCut >= maxBarren {
 			s.putOffEntries(err) // should they never get through, media has to go all the same
 		}
-		return fmt.Errorf("send entries: %w", err)
+		return 0, fmt.Errorf("send entries: %w", err)
 	}
 	r, err := s.verify(jws)
 	if err == nil {
@@ -71,17 +77,17 @@ func (s *session) sendBatch(ctx context.Context, batch []call.SignedEntry) error
 	if err != nil {
 		s.badReceipt(err)
 		s.putOffEntries(err)
-		return nil
+		return 0, nil
 	}
 	if err := s.store.Accept(r, jws); err != nil {
 		s.putOffEntries(fmt.Errorf("accept receipt: %w", err))
-		return nil
+		return 0, nil
 	}
 	s.entries.reset()
 	s.entriesCut = 0
 	s.worked = true
 	s.stale = true // they may speak of calls that have ended
-	return nil
+	return int(r.Last - batch[0].Number + 1), nil
 }
 
 func (s *session) putOffEntries(why error) {

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 )
 
@@ -27,7 +28,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.calls, "calls", 100_000, "calls in the ring")
 	flag.Float64Var(&o.most, "most", 40, "MiB of resident memory at most")
-	flag.StringVar(&o.dir, "dir", "", "folder for the ring; empty: one that is thrown away")
+	flag.StringVar(&o.dir, "dir", "", "folder for the ring, which stays, and is not filled again; empty: one that is thrown away")
 	fill := flag.Bool("fill", false, "only fill the ring: the command calls itself so, in a process whose memory does not count")
 	flag.Parse()
 	err := o.run(ctx, *fill)
@@ -55,6 +56,9 @@ func (o options) run(ctx context.Context, fill bool) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
+	}
+	if _, err := os.Stat(filepath.Join(o.dir, "ring")); err == nil {
+		return o.deliver(ctx)
 	}
 	self, err := os.Executable()
 	if err != nil {
