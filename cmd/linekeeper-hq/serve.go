@@ -62,7 +62,7 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	sounds := media.New(s.Files(), s.Library(), func() (seal.Keys, error) { return callKeys(s.Authority()) }, log)
+	sounds := media.New(s.Audio(), s.Library(), func() (seal.Keys, error) { return callKeys(s.Authority()) }, log)
 	go draw(ctx, sounds, arrived, log)
 	pages := web.New(web.Config{Library: s.Library(), Commands: s.Library(), Users: s.Library().Accounts(), Media: sounds, Zone: c.zone, Log: log})
 

@@ -161,7 +161,7 @@ func Open(ctx context.Context, cfg Config) (*Ingest, error) {
 	if in.transfers, err = openTransfers(in.spool("mqtt"), cfg.MaxCall); err != nil {
 		return nil, err
 	}
-	in.sweep()
+	in.sweep(ctx)
 	in.tus.finishAll(ctx)
 	return in, ctx.Err()
 }
@@ -194,13 +194,13 @@ func (in *Ingest) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			in.sweep()
+			in.sweep(ctx)
 		}
 	}
 }
 
-// sweep removes uploads that nobody has gone on with for long.
-func (in *Ingest) sweep() {
+// sweep removes uploads that nobody has gone on with for long, unless they are all there is of a call.
+func (in *Ingest) sweep(ctx context.Context) {
 	old := in.cfg.Now().Add(-in.cfg.KeepSpool)
 	for _, dir := range []string{in.spool("tus"), in.spool("mqtt")} {
 		files, err := os.ReadDir(dir)
@@ -215,6 +215,9 @@ func (in *Ingest) sweep() {
 			}
 			// Of an upload by tus the description rests while its bytes grow.
 			if data, err := os.Stat(filepath.Join(dir, trimInfo(f.Name()))); err == nil && !data.ModTime().Before(old) {
+				continue
+			}
+			if !in.abandoned(ctx, f.Name()) {
 				continue
 			}
 			in.cfg.Log.Info("an abandoned upload is forgotten", "upload", f.Name())

@@ -16,16 +16,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/encoder"
+	"github.com/linekeeper/linekeeper/hq"
 	"github.com/linekeeper/linekeeper/pcm"
 	"github.com/linekeeper/linekeeper/seal"
 )
 
 // Files keeps call files.
 type Files interface {
-	// Open opens the call file of a durable call; hq.ErrNotFound: there is none. The caller closes it.
+	// Open opens the call file of a durable call, or the beginning of another's; hq.ErrNotFound: there is none. The caller
+	// closes it.
 	Open(ctx context.Context, id call.ID) (io.ReadSeekCloser, error)
 }
 
@@ -63,6 +66,31 @@ func (m *Media) Original(ctx context.Context, id call.ID) (io.ReadSeekCloser, er
 		return nil, err
 	}
 	return r, nil
+}
+
+// Arrived says what there is in a call's file, which need not be whole: its header, and how much audio. hq.ErrNotFound:
+// there is no file, or not even its header.
+func (m *Media) Arrived(ctx context.Context, id call.ID) (call.Header, time.Duration, error) {
+	file, err := m.files.Open(ctx, id)
+	if err != nil {
+		return call.Header{}, 0, fmt.Errorf("open call %s: %w", id, err)
+	}
+	defer func() { _ = file.Close() }() // only read
+	keys, err := m.keys()
+	if err != nil {
+		return call.Header{}, 0, fmt.Errorf("open call %s: %w", id, err)
+	}
+	var frames int64
+	header, err := records(file, keys, func(rec seal.Record, _ int64, _ *seal.Opener) error {
+		if rec.Kind == call.KindChunk {
+			frames = rec.Position + int64(rec.Frames)
+		}
+		return nil
+	})
+	if header.Rate == 0 {
+		return call.Header{}, 0, fmt.Errorf("what has arrived of call %s has no header yet: %w: %w", id, hq.ErrNotFound, err)
+	}
+	return header, time.Duration(float64(frames) / float64(header.Rate) * float64(time.Second)), nil
 }
 
 // Marks gives the marks of a call in the order in which they happened.

@@ -19,6 +19,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -31,6 +32,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
+	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/hq"
 	"github.com/linekeeper/linekeeper/hq/authority"
 	"github.com/linekeeper/linekeeper/hq/blob"
 	"github.com/linekeeper/linekeeper/hq/ingest"
@@ -198,6 +201,21 @@ func (s *Service) Library() *library.Library { return s.library }
 
 // Files are the call files.
 func (s *Service) Files() *blob.Store { return s.files }
+
+// Audio opens call files; of a call that is not here whole what has arrived.
+func (s *Service) Audio() Audio { return Audio{s} }
+
+// Audio is where call files are read from.
+type Audio struct{ s *Service }
+
+// Open opens the file of a call, or the beginning of it; hq.ErrNotFound: nothing of it is here.
+func (a Audio) Open(ctx context.Context, id call.ID) (io.ReadSeekCloser, error) {
+	f, err := a.s.files.Open(ctx, id)
+	if errors.Is(err, hq.ErrNotFound) {
+		return a.s.ingest.Partial(ctx, id)
+	}
+	return f, err
+}
 
 // WebAddress is where the web pages listen, with the port that was taken.
 func (s *Service) WebAddress() net.Addr { return s.web.Addr() }

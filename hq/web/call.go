@@ -30,6 +30,7 @@ type callBody struct {
 	Site, Line      string
 	Began           moment
 	Durable         bool
+	Arrived         string // how much of the audio there is of a call that is not here whole; empty: none
 	Seconds         float64
 	Length          string
 	Sides           []string
@@ -83,6 +84,29 @@ func (s *server) lookUpDurable(w http.ResponseWriter, r *http.Request) (hq.Call,
 	return c, ok
 }
 
+// lookUpAudio is lookUp for what can be heard: also the beginning of a call that is not here whole.
+func (s *server) lookUpAudio(w http.ResponseWriter, r *http.Request) (hq.Call, bool) {
+	c, ok := s.lookUp(w, r)
+	if !ok || c.Stage == hq.StageDurable {
+		return c, ok
+	}
+	if _, err := s.arrived(r, &c); err == nil {
+		return c, true
+	}
+	return s.lookUpDurable(w, r)
+}
+
+// arrived is how much there is of a call that is not here whole, of which it fills in what the header says.
+func (s *server) arrived(r *http.Request, c *hq.Call) (time.Duration, error) {
+	h, length, err := s.Media.Arrived(r.Context(), c.ID)
+	if err != nil {
+		return 0, fmt.Errorf("what has arrived of call %s: %w", c.ID, err)
+	}
+	c.Codec, c.Channels, c.Sides, c.Rate = h.Codec, h.Channels, h.Sides, h.Rate
+	c.Duration = max(c.Duration, length)
+	return length, nil
+}
+
 func (s *server) callPage(w http.ResponseWriter, r *http.Request) {
 	c, ok := s.lookUp(w, r)
 	if !ok {
@@ -97,6 +121,12 @@ func (s *server) callPage(w http.ResponseWriter, r *http.Request) {
 	if !body.Durable {
 		var err error
 		if body.Wanted, err = s.wanted(r.Context(), c.ID); err != nil {
+			s.broken(w, r, err)
+			return
+		}
+	}
+	if !body.Durable {
+		if err := s.showArrived(r, c, &body); err != nil {
 			s.broken(w, r, err)
 			return
 		}
@@ -119,6 +149,23 @@ func (s *server) callPage(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.showLive(w, r, "call", c.Site+" · "+c.Line+" · "+body.Began.Full, liveFrame{Address: address}, body)
+}
+
+// showArrived shows as much as there is of a call that is not here whole.
+func (s *server) showArrived(r *http.Request, c hq.Call, body *callBody) error {
+	arrived, err := s.arrived(r, &c)
+	if errors.Is(err, hq.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	marks, err := s.Media.Marks(r.Context(), c.ID)
+	if err != nil {
+		return fmt.Errorf("marks of call %s: %w", c.ID, err)
+	}
+	body.Arrived, body.Spots, body.Copies = length(arrived), spots(c, marks), copies(c)
+	return nil
 }
 
 // facts are what is known of the call, most useful first.
@@ -236,7 +283,7 @@ func copies(c hq.Call) []copyOf {
 
 // audio gives the browser's player the recorded audio; it may ask for any part of it.
 func (s *server) audio(w http.ResponseWriter, r *http.Request) {
-	if c, ok := s.lookUpDurable(w, r); ok {
+	if c, ok := s.lookUpAudio(w, r); ok {
 		s.original(w, r, c)
 	}
 }
@@ -249,13 +296,15 @@ func (s *server) original(w http.ResponseWriter, r *http.Request, c hq.Call) {
 	}
 	defer func() { _ = content.Close() }() // only read
 	w.Header().Set("Content-Type", contentTypes[string(c.Codec)])
-	w.Header().Set("ETag", `"`+c.SHA256+`"`) // a player that goes on after a break gets on with the same bytes
+	if c.Stage == hq.StageDurable {
+		w.Header().Set("ETag", `"`+c.SHA256+`"`) // a player that goes on after a break gets on with the same bytes
+	}
 	http.ServeContent(w, r, "", time.Time{}, content)
 }
 
 // download gives a copy to save.
 func (s *server) download(w http.ResponseWriter, r *http.Request) {
-	c, ok := s.lookUpDurable(w, r)
+	c, ok := s.lookUpAudio(w, r)
 	if !ok {
 		return
 	}

@@ -55,6 +55,26 @@ func TestCallPageWaitsForTheAudio(t *testing.T) {
 	}
 }
 
+// TestWhatHasArrivedOfACall is heard and saved before the call is here whole, or ever is.
+func TestWhatHasArrivedOfACall(t *testing.T) {
+	s := loggedIn(t)
+	s.arrived = 83 * time.Second
+	s.fake.marks = []call.Mark{{Kind: call.MarkCallerID, Position: 16_000, Value: "the caller"}}
+	id := s.add(func(c *hq.Call) {
+		*c = hq.Call{ID: c.ID, Site: c.Site, Line: c.Line, Stage: hq.StageBegan, Began: c.Began}
+	}).ID.String()
+	wants(t, s.get("/").Body.String(), "incomplete", "The first 1:23 of the audio are here.")
+	page := s.get("/calls/" + id).Body.String()
+	wants(t, page, "The first 1:23 are here", `<audio src="/calls/`+id+`/audio"`, "download/opus", "the caller", "0:02")
+	w := s.get("/calls/" + id + "/audio")
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "audio/ogg; codecs=opus" || w.Header().Get("ETag") != "" {
+		t.Errorf("audio: %d %q", w.Code, w.Header())
+	}
+	if w := s.get("/calls/" + id + "/peaks"); w.Code != http.StatusNotFound {
+		t.Errorf("a waveform of a call that grows: %d", w.Code)
+	}
+}
+
 func TestCallThatIsNotThere(t *testing.T) {
 	s := loggedIn(t)
 	for _, id := range []string{"x", "00000000000000000000000000", call.NewID().String(), "..%2f..%2fetc%2fpasswd"} {

@@ -31,6 +31,7 @@ type fake struct {
 	users     []hq.User
 	sessions  map[string]hq.Session
 	marks     []call.Mark
+	arrived   time.Duration // of calls that are not here whole
 	audio     []byte
 	peaks     map[call.ID][][]byte // drawn already
 	convert   func(format string, w io.Writer) error
@@ -71,8 +72,15 @@ func (f *fake) AddCommand(_ context.Context, c hq.Command) (uint64, error) {
 func (f *fake) CommandsOf(context.Context, call.ID, int) ([]hq.Command, error) {
 	return f.commands, f.broken
 }
-func (f *fake) Receipt(context.Context, call.ID) (string, error)    { return "signed.receipt.jws", nil }
-func (f *fake) Recorders(context.Context) ([]hq.Recorder, error)    { return f.recorders, f.broken }
+func (f *fake) Receipt(context.Context, call.ID) (string, error) { return "signed.receipt.jws", nil }
+func (f *fake) Recorders(context.Context) ([]hq.Recorder, error) { return f.recorders, f.broken }
+func (f *fake) Arrived(context.Context, call.ID) (call.Header, time.Duration, error) {
+	if f.arrived == 0 {
+		return call.Header{}, 0, hq.ErrNotFound
+	}
+	return call.Header{Codec: call.Opus, Channels: 1, Rate: 8000}, f.arrived, nil
+}
+
 func (f *fake) Marks(context.Context, call.ID) ([]call.Mark, error) { return f.marks, nil }
 func (f *fake) Peaks(context.Context, call.ID) ([][]byte, error)    { return [][]byte{{0, 128, 255}}, nil }
 func (f *fake) CachedPeaks(_ context.Context, id call.ID) ([][]byte, error) {

@@ -234,6 +234,11 @@ func (s *server) row(r *http.Request, c hq.Call) (row, error) {
 		Durable: c.Stage == hq.StageDurable, Ended: string(c.EndedBy), Badges: s.badges(c),
 	}
 	view.Day = view.Began.Day
+	if c.Stage != hq.StageDurable {
+		if arrived, err := s.arrived(r, &c); err == nil {
+			view.Badges = append(view.Badges, badge{"warn", "incomplete", "The first " + length(arrived) + " of the audio are here."})
+		}
+	}
 	if c.Stage != hq.StageBegan {
 		view.Length = length(c.Duration)
 	}

@@ -55,6 +55,8 @@ type Media interface {
 	// CachedPeaks is the same where it is at hand; hq.ErrNotFound where it would have to be made.
 	CachedPeaks(ctx context.Context, id call.ID) ([][]byte, error)
 	Marks(ctx context.Context, id call.ID) ([]call.Mark, error)
+	// Arrived gives the header of a call that is not here whole, and how much of its audio there is; hq.ErrNotFound: none.
+	Arrived(ctx context.Context, id call.ID) (call.Header, time.Duration, error)
 }
 
 // Commands is what is wanted of recorders.
