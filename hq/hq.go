@@ -28,6 +28,8 @@ type Recorder struct {
 	Seen   time.Time    // the last message; zero: never
 	Via    string       // https or mqtt, of the last message
 	Status *wire.Status // the last one; nil: none yet
+
+	Revoked time.Time // since when it is shut out; zero: it is let in
 }
 
 // Ledger names the ledger of one epoch of a recorder.

@@ -41,14 +41,15 @@ import (
 	"github.com/linekeeper/linekeeper/call"
 )
 
-// How long certificates are valid. Those of recorders last as long as the hardware: one that was off for years must
-// still get in, and one that is no longer wanted is shut out by headquarters' library, not by a date.
+// How long certificates are valid. A recorder renews its own when half of the time is over; one that was off for longer
+// may still renew it, and do nothing else. Who is no longer wanted is shut out by headquarters' library, not by a date.
 const (
 	caLife     = 30 * 365 * 24 * time.Hour
-	deviceLife = 20 * 365 * 24 * time.Hour
-	serverLife = 365 * 24 * time.Hour // browsers on Apple's systems refuse more than 825 days
-	renewLeft  = serverLife / 3       // a server certificate with less left than this is renewed
-	backdate   = 30 * 24 * time.Hour  // recorders' clocks may be behind
+	deviceLife = 365 * 24 * time.Hour
+	brokerLife = 20 * 365 * 24 * time.Hour // of a broker beside headquarters, which nobody renews
+	serverLife = 365 * 24 * time.Hour      // browsers on Apple's systems refuse more than 825 days
+	renewLeft  = serverLife / 3            // a server certificate with less left than this is renewed
+	backdate   = 30 * 24 * time.Hour       // recorders' clocks may be behind
 )
 
 // Authority is an opened folder of keys. It is safe for concurrent use.

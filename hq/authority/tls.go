@@ -43,6 +43,39 @@ func (a *Authority) RecorderTLS(names []string) (*tls.Config, error) {
 	return cfg, nil
 }
 
+// EnrolTLS is for recorders over HTTPS: as RecorderTLS, and it lets two in beside, who come to be given a certificate: a
+// recorder without one, and one whose certificate has ended. Which of these a request is from is for VerifyRecorder to say.
+func (a *Authority) EnrolTLS(names []string) (*tls.Config, error) {
+	cfg, err := a.RecorderTLS(names)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ClientAuth = tls.RequestClientCert
+	cfg.VerifyConnection = func(s tls.ConnectionState) error {
+		if len(s.PeerCertificates) == 0 {
+			return nil
+		}
+		_, err := a.VerifyRecorder(s.PeerCertificates[0])
+		return err
+	}
+	return cfg, nil
+}
+
+// VerifyRecorder checks a certificate that a client shows: it is of this authority, for clients, and its common name is the
+// device ID of the key that it certifies. ended says that all of this holds, but its time is over.
+func (a *Authority) VerifyRecorder(cert *x509.Certificate) (ended bool, err error) {
+	now := a.now()
+	switch err := cert.CheckSignatureFrom(a.ca); {
+	case err != nil:
+		return false, fmt.Errorf("the client's certificate is not of this headquarters: %w", err)
+	case !slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageClientAuth):
+		return false, errors.New("the client's certificate is not for a client")
+	case now.Before(cert.NotBefore):
+		return false, fmt.Errorf("the client's certificate begins on %s, and it is %s", cert.NotBefore.Format(time.DateOnly), now.Format(time.DateOnly))
+	}
+	return now.After(cert.NotAfter), verifyDevice([]*x509.Certificate{cert})
+}
+
 func verifyDevice(chain []*x509.Certificate) error {
 	if len(chain) == 0 {
 		return errors.New("the recorder shows no certificate")
@@ -139,7 +172,7 @@ func (a *Authority) signFor(names []string, life time.Duration, pub *ecdsa.Publi
 }
 
 // IssueServer gives a key and a certificate (PEM) for a server beside headquarters, such as an MQTT broker, which
-// recorders are to trust. It is not renewed by itself, and so lasts as long as a recorder's.
+// recorders are to trust. It is not renewed by itself, and so lasts as long as the hardware.
 func (a *Authority) IssueServer(names []string) (key, certificate []byte, err error) {
 	if len(names) == 0 {
 		return nil, nil, errors.New("issue a server certificate: name at least one host name or address")
@@ -148,7 +181,7 @@ func (a *Authority) IssueServer(names []string) (key, certificate []byte, err er
 	if err != nil {
 		return nil, nil, fmt.Errorf("issue a server certificate: %w", err)
 	}
-	der, err := a.signFor(names, deviceLife, &k.PublicKey)
+	der, err := a.signFor(names, brokerLife, &k.PublicKey)
 	if err != nil {
 		return nil, nil, err
 	}

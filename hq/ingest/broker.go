@@ -16,6 +16,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/hq"
 )
 
 // Limits of the embedded broker.
@@ -148,6 +149,11 @@ func mayWrite(device call.DeviceID, topic string) bool {
 func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
 	if cl.Net.Inline {
 		return pk, nil
+	}
+	if err := h.in.admit(context.Background(), call.DeviceID(cl.ID), viaMQTT); errors.Is(err, hq.ErrRefused) {
+		h.in.cfg.Log.Warn("an MQTT client is sent away", "device", cl.ID, "error", err)
+		cl.Stop(err)
+		return pk, packets.CodeSuccessIgnore
 	}
 	h.in.receive(context.Background(), h.out, message{topic: pk.TopicName, payload: pk.Payload, packetID: pk.PacketID})
 	if strings.HasSuffix(pk.TopicName, "/status") && !strings.HasPrefix(pk.TopicName, "$") {

@@ -37,8 +37,8 @@ func deviceOf(ctx context.Context) call.DeviceID {
 	return device
 }
 
-// Handler serves recorders over HTTPS. It has to be served with mutual TLS (a recorder is the common name of the client
-// certificate) and MaxHeaderBytes.
+// Handler serves recorders over HTTPS. It has to be served with TLS that asks for the client's certificate (a recorder is
+// its common name) and MaxHeaderBytes.
 func (in *Ingest) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT "+wire.PathStatus, func(w http.ResponseWriter, r *http.Request) {
@@ -74,21 +74,32 @@ func (in *Ingest) Handler() http.Handler {
 	})
 	in.handleCommands(mux)
 	mux.Handle(wire.PathCalls, in.tus)
-	return in.identify(mux)
+	mux.HandleFunc("POST "+wire.PathRenew, in.renew)
+
+	all := http.NewServeMux()
+	all.Handle("/", in.identify(mux))
+	all.HandleFunc("POST "+wire.PathEnrol, in.enrol)
+	return all
 }
 
 // identify lets known recorders in only.
 func (in *Ingest) identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 			http.Error(w, "a recorder's certificate is needed", http.StatusUnauthorized)
 			return
 		}
-		device, err := call.ParseDeviceID(r.TLS.VerifiedChains[0][0].Subject.CommonName)
+		cert := r.TLS.PeerCertificates[0]
+		ended, err := in.cfg.Authority.VerifyRecorder(cert)
 		if err != nil {
-			http.Error(w, "the certificate is not a recorder's", http.StatusUnauthorized)
+			http.Error(w, err.Error(), http.StatusUnauthorized)
 			return
 		}
+		if ended && r.URL.Path != wire.PathRenew {
+			http.Error(w, fmt.Sprintf("the certificate ended on %s: renew it at %s", cert.NotAfter.Format(time.DateOnly), wire.PathRenew), http.StatusUnauthorized)
+			return
+		}
+		device := call.DeviceID(cert.Subject.CommonName)
 		if err := in.admit(r.Context(), device, viaHTTPS); err != nil {
 			in.fail(w, r, err)
 			return

@@ -28,6 +28,7 @@ package ingest
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -63,6 +64,16 @@ type Recorders interface {
 	Recorder(ctx context.Context, device call.DeviceID) (hq.Recorder, error) // hq.ErrNotFound
 	Saw(ctx context.Context, device call.DeviceID, via string) error
 	SaveStatus(ctx context.Context, device call.DeviceID, via string, s wire.Status) error
+	// UseToken lets the recorder with this key in, once; hq.ErrRefused.
+	UseToken(ctx context.Context, token string, key ed25519.PublicKey) (hq.Recorder, error)
+}
+
+// Authority judges and gives recorders' certificates.
+type Authority interface {
+	// VerifyRecorder checks a certificate; ended says that it was good, and is no longer.
+	VerifyRecorder(cert *x509.Certificate) (ended bool, err error)
+	// IssueDevice gives a certificate (PEM) for the holder of a recorder's key.
+	IssueDevice(key ed25519.PublicKey) ([]byte, error)
 }
 
 // Files is where call files are kept.
@@ -87,6 +98,7 @@ type Config struct {
 	Library   Library
 	Ledger    Ledger
 	Recorders Recorders
+	Authority Authority
 	Files     Files
 	Commands  Commands
 	Spool     string                 // folder for what is on its way; best on the file system of Files
@@ -240,12 +252,15 @@ const sightingEvery = 30 * time.Second
 
 // admit says whether a recorder is known, and notes that it was heard of.
 func (in *Ingest) admit(ctx context.Context, device call.DeviceID, via string) error {
-	_, err := in.cfg.Recorders.Recorder(ctx, device)
+	r, err := in.cfg.Recorders.Recorder(ctx, device)
 	if errors.Is(err, hq.ErrNotFound) {
 		return fmt.Errorf("%w: recorder %s is not known at this headquarters", hq.ErrRefused, device)
 	}
 	if err != nil {
 		return err
+	}
+	if !r.Revoked.IsZero() {
+		return fmt.Errorf("%w: recorder %s is shut out since %s", hq.ErrRefused, device, r.Revoked.UTC().Format(time.DateTime))
 	}
 	now := in.cfg.Now()
 	in.mu.Lock()

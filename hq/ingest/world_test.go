@@ -79,7 +79,7 @@ func (w *world) start() {
 	must(w.t, err)
 	w.in, err = Open(w.t.Context(), w.config())
 	must(w.t, err)
-	cfg, err := w.authority.RecorderTLS([]string{"127.0.0.1"})
+	cfg, err := w.authority.EnrolTLS([]string{"127.0.0.1"})
 	must(w.t, err)
 	w.server = httptest.NewUnstartedServer(w.in.Handler())
 	w.server.Listener = tls.NewListener(w.server.Listener, cfg) // StartTLS would show a certificate of its own
@@ -94,7 +94,7 @@ func (w *world) config() Config {
 	if t, ok := w.t.(*testing.T); ok { // fuzz targets may not log through their F
 		log = slog.New(slog.NewTextHandler(testWriter{t}, nil))
 	}
-	return Config{Recipient: func() (string, error) { return recipient, nil }, Library: w.library, Ledger: w.library, Recorders: w.library, Files: w.files, Commands: w.library, Spool: filepath.Join(w.dir, "spool"),
+	return Config{Recipient: func() (string, error) { return recipient, nil }, Library: w.library, Ledger: w.library, Recorders: w.library, Authority: w.authority, Files: w.files, Commands: w.library, Spool: filepath.Join(w.dir, "spool"),
 		Key: w.authority.ReceiptKey(), MaxCall: 1 << 20, Now: time.Now, Log: log,
 		OnEvent: func(e Event) { w.events <- e }}
 }

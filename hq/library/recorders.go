@@ -15,13 +15,15 @@ import (
 // stay where they were made.
 func (l *Library) SaveRecorder(ctx context.Context, r hq.Recorder) error {
 	return l.change(ctx, "save recorder", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO recorders (device, key, site, added) VALUES (?, ?, ?, ?)
-			ON CONFLICT (device) DO UPDATE SET site = excluded.site`, string(r.Device), []byte(r.Key), r.Site, nanos(l.now()))
+		_, err := tx.ExecContext(ctx, saveRecorder, string(r.Device), []byte(r.Key), r.Site, nanos(l.now()))
 		return err
 	})
 }
 
-const recorderColumns = `device, key, site, added, seen, via, status`
+const saveRecorder = `INSERT INTO recorders (device, key, site, added) VALUES (?, ?, ?, ?)
+	ON CONFLICT (device) DO UPDATE SET site = excluded.site`
+
+const recorderColumns = `device, key, site, added, seen, via, status, revoked`
 
 // Recorder gives one recorder; hq.ErrNotFound: it was never made known.
 func (l *Library) Recorder(ctx context.Context, device call.DeviceID) (hq.Recorder, error) {
@@ -72,12 +74,12 @@ type scanner interface{ Scan(...any) error }
 
 func scanRecorder(row scanner) (hq.Recorder, error) {
 	var r hq.Recorder
-	var added, seen int64
+	var added, seen, revoked int64
 	var status sql.NullString
-	if err := row.Scan(&r.Device, (*[]byte)(&r.Key), &r.Site, &added, &seen, &r.Via, &status); err != nil {
+	if err := row.Scan(&r.Device, (*[]byte)(&r.Key), &r.Site, &added, &seen, &r.Via, &status, &revoked); err != nil {
 		return hq.Recorder{}, err
 	}
-	r.Added, r.Seen = moment(added), moment(seen)
+	r.Added, r.Seen, r.Revoked = moment(added), moment(seen), moment(revoked)
 	if status.Valid {
 		r.Status = new(wire.Status)
 		if err := json.Unmarshal([]byte(status.String), r.Status); err != nil {

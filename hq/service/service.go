@@ -81,7 +81,8 @@ type Service struct {
 	library   *library.Library
 	files     *blob.Store
 	ingest    *ingest.Ingest
-	tls       *tls.Config // for recorders
+	tls       *tls.Config // for recorders over MQTT
+	enrolTLS  *tls.Config // and over HTTPS
 	webTLS    *tls.Config
 	external  *ingest.External
 
@@ -128,7 +129,7 @@ func (s *Service) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.ingest, err = ingest.Open(ctx, ingest.Config{
-		Library: s.library, Ledger: s.library, Recorders: s.library, Files: s.files, Commands: s.library, Spool: s.path("spool"),
+		Library: s.library, Ledger: s.library, Recorders: s.library, Authority: s.authority, Files: s.files, Commands: s.library, Spool: s.path("spool"),
 		Key: s.authority.ReceiptKey(), Recipient: s.authority.Recipient, MaxCall: s.cfg.MaxCall, KeepSpool: s.cfg.KeepSpool,
 		Now: s.cfg.Now, Log: s.cfg.Log, OnEvent: s.cfg.OnEvent,
 	})
@@ -153,6 +154,9 @@ func (s *Service) prepareTLS() (err error) {
 		return err
 	}
 	if s.tls, err = s.authority.RecorderTLS(s.cfg.Names); err != nil {
+		return err
+	}
+	if s.enrolTLS, err = s.authority.EnrolTLS(s.cfg.Names); err != nil {
 		return err
 	}
 	if b := s.cfg.Broker; b != nil {
@@ -239,7 +243,7 @@ func (s *Service) Run(ctx context.Context, pages http.Handler) error {
 		return s.serve(running, "the web pages", s.web, &http.Server{Handler: pages, TLSConfig: s.webTLS, ReadTimeout: headerTime})
 	})
 	group.Go(func() error {
-		return s.serve(running, "recorders", s.recorders, &http.Server{Handler: s.ingest.Handler(), TLSConfig: s.tls})
+		return s.serve(running, "recorders", s.recorders, &http.Server{Handler: s.ingest.Handler(), TLSConfig: s.enrolTLS})
 	})
 	group.Go(func() error { s.ingest.Run(running); return nil })
 	if s.mqtt != nil {
