@@ -86,7 +86,11 @@ type session struct {
 func (s *session) run(ctx context.Context) (err error) {
 	name := s.transport.Name()
 	first := s.status()
-	if err := s.transport.Status(ctx, first); err != nil {
+	err = s.ready(ctx)
+	if err == nil {
+		err = s.transport.Status(ctx, first)
+	}
+	if err != nil {
 		_ = s.transport.Close() // nothing was connected
 		if ctx.Err() == nil {
 			s.log.Info("headquarters is not reached", "link", name, "error", err)
@@ -112,6 +116,13 @@ func (s *session) run(ctx context.Context) (err error) {
 		return err
 	}
 	return s.work(work)
+}
+
+func (s *session) ready(ctx context.Context) error {
+	if s.cfg.Ready == nil {
+		return nil
+	}
+	return s.cfg.Ready(ctx)
 }
 
 // leave ends the connection. A recorder that stops of its own accord says so; of a link that failed headquarters finds
@@ -141,6 +152,9 @@ func (s *session) leave(ctx context.Context, why error) {
 func (s *session) work(ctx context.Context) error {
 	since := time.Now()
 	for {
+		if err := s.ready(ctx); err != nil {
+			return err
+		}
 		if err := s.sendEntries(ctx); err != nil {
 			return err
 		}

@@ -155,6 +155,10 @@ type Config struct {
 	// it checks; nil: nobody wants to know.
 	Recipients func(jws string) error
 
+	// Ready is called before each attempt to connect, and now and then while connected; an error keeps the recorder off the
+	// link. nil: nothing has to be ready.
+	Ready func(context.Context) error
+
 	Command func(wire.Command) error // does what headquarters wants; nil: nothing is done
 	Memory  Memory                   // nil: nothing is done at headquarters' command
 

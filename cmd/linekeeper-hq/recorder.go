@@ -24,7 +24,7 @@ import (
 
 func recorderCommand(o *options) *cobra.Command {
 	recorder := &cobra.Command{Use: "recorder", Short: "Manage the recorders"}
-	recorder.AddCommand(recorderAddCommand(o), recorderListCommand(o))
+	recorder.AddCommand(recorderAddCommand(o), recorderListCommand(o), revokeCommand(o, true), revokeCommand(o, false))
 	return recorder
 }
 
@@ -136,6 +136,9 @@ func recorderListCommand(o *options) *cobra.Command {
 					if r.Status != nil {
 						state = string(r.Status.State)
 					}
+					if !r.Revoked.IsZero() {
+						state = "shut out since " + r.Revoked.Local().Format(time.DateTime)
+					}
 					fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", r.Device, r.Site, seen, state)
 				}
 				return t.Flush()
@@ -155,6 +158,8 @@ type recorderRow struct {
 	Seen   time.Time         `json:"seen,omitzero"` // not there: never
 	Via    string            `json:"via,omitempty"`
 	Status *wire.Status      `json:"status,omitempty"` // the last one
+
+	Revoked time.Time `json:"revoked,omitzero"` // since when it is shut out
 }
 
 func recorderRows(recorders []hq.Recorder) []recorderRow {
@@ -163,6 +168,37 @@ func recorderRows(recorders []hq.Recorder) []recorderRow {
 		rows[i] = recorderRow(r)
 	}
 	return rows
+}
+
+// revokeCommand shuts recorders out, or lets them in again.
+func revokeCommand(o *options, out bool) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "revoke RECORDER",
+		Short: "Shut a recorder out at once",
+		Long: `Shuts a recorder out: from its next word on, also over connections that stand, nothing of it is taken, and its
+certificate is not renewed. What it sent before stays. Its calls stay on its card.`,
+		Args: command.Exactly(1, "a recorder's device ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			device, err := call.ParseDeviceID(args[0])
+			if err != nil {
+				return command.Usage("%v", err)
+			}
+			err = o.withLibrary(func(lib *library.Library) error { return lib.Revoke(cmd.Context(), device, out) })
+			if err != nil {
+				return err
+			}
+			said := "is shut out"
+			if !out {
+				said = "is let in again"
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "recorder %s %s\n", device, said)
+			return nil
+		},
+	}
+	if !out {
+		cmd.Use, cmd.Short, cmd.Long = "restore RECORDER", "Let a recorder in again that was shut out", "Lets a recorder in again that was shut out."
+	}
+	return cmd
 }
 
 func certificateCommand(o *options) *cobra.Command {

@@ -90,7 +90,7 @@ func (o *options) courier(cmd *cobra.Command, dir string) (courier.Done, error) 
 
 // carryAlone carries the calls of a recorder that does not run.
 func carryAlone(ctx context.Context, cfg config, s *stick.Stick, progress func(courier.Progress), log *slog.Logger) (done courier.Done, err error) {
-	id, err := loadIdentity(cfg.identityDir(), cfg.hasUplink())
+	id, err := loadIdentity(cfg.identityDir(), cfg.hasUplink(), cfg.Uplink.HTTPS)
 	if err != nil {
 		return done, err
 	}

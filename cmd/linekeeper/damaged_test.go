@@ -83,7 +83,7 @@ func reopen(t *testing.T, dir string, key seal.Key) *device {
 	t.Helper()
 	cfg := newConfig()
 	cfg.Data, cfg.Ring.Size = dir, 64<<20
-	id, err := loadIdentity(cfg.identityDir(), false)
+	id, err := loadIdentity(cfg.identityDir(), false, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,12 +13,12 @@ import (
 	"path/filepath"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/uplink/enrol"
 )
 
 // Files of the identity folder, as `linekeeper-hq recorder add` writes them.
 const (
 	fileKey       = "device.key"  // PKCS#8 PEM, Ed25519
-	fileCert      = "device.crt"  // by headquarters' authority
 	fileAuthority = "hq-ca.crt"   // headquarters' authority
 	fileReceipt   = "receipt.pub" // headquarters' receipt key, PKIX PEM
 
@@ -33,10 +33,12 @@ type identity struct {
 	recipients *recipients        // whom calls are sealed to
 	tls        *tls.Config        // nil where the recorder belongs to no headquarters
 	receipt    ed25519.PublicKey  // headquarters'; nil likewise
+	enroller   *enrol.Enroller    // nil likewise: keeps the certificate
 }
 
-// loadIdentity reads the identity folder. A recorder that delivers to nobody, and has no key yet, makes one.
-func loadIdentity(dir string, delivers bool) (identity, error) {
+// loadIdentity reads the identity folder. A recorder that delivers to nobody, and has no key yet, makes one. address is
+// headquarters' over HTTPS, which gives certificates; empty: none will be asked for.
+func loadIdentity(dir string, delivers bool, address string) (identity, error) {
 	key, err := readKey(filepath.Join(dir, fileKey))
 	if errors.Is(err, fs.ErrNotExist) && !delivers {
 		key, err = makeKey(dir)
@@ -56,14 +58,6 @@ func loadIdentity(dir string, delivers bool) (identity, error) {
 		id.recipients, err = loadRecipients(dir, id)
 		return id, err
 	}
-	certFile := filepath.Join(dir, fileCert)
-	cert, err := tls.LoadX509KeyPair(certFile, filepath.Join(dir, fileKey))
-	if err != nil {
-		return identity{}, fmt.Errorf("read device certificate %s: %w", certFile, err)
-	}
-	if cn := cert.Leaf.Subject.CommonName; cn != string(id.device) {
-		return identity{}, fmt.Errorf("device certificate %s is of %q, and the key beside it makes this recorder %q: copy the whole identity folder again", certFile, cn, id.device)
-	}
 	authority := x509.NewCertPool()
 	text, err := os.ReadFile(filepath.Join(dir, fileAuthority))
 	if err != nil {
@@ -75,7 +69,12 @@ func loadIdentity(dir string, delivers bool) (identity, error) {
 	if id.receipt, err = readPublicKey(filepath.Join(dir, fileReceipt)); err != nil {
 		return identity{}, err
 	}
-	id.tls = &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: authority, MinVersion: tls.VersionTLS13}
+	id.tls = &tls.Config{RootCAs: authority, MinVersion: tls.VersionTLS13}
+	id.enroller, err = enrol.Open(dir, key, enrol.Options{Address: address, TLS: id.tls})
+	if err != nil {
+		return identity{}, err
+	}
+	id.tls.GetClientCertificate = id.enroller.Certificate
 	id.recipients, err = loadRecipients(dir, id)
 	return id, err
 }

@@ -218,7 +218,7 @@ func TestReplayKeepsCallsInTheRing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := loadIdentity(cfg.identityDir(), false)
+	id, err := loadIdentity(cfg.identityDir(), false, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -153,10 +153,10 @@ func (r replayOptions) identity(cfg config) (identity, seal.Keys, error) {
 		if r.out != "" && !cfg.Seal.Clear {
 			return identity{}, nil, command.Usage("--out does not go with --keep or --deliver: their calls are sealed to headquarters, and nobody can open them here")
 		}
-		id, err := loadIdentity(cfg.identityDir(), r.deliver)
+		id, err := loadIdentity(cfg.identityDir(), r.deliver, cfg.Uplink.HTTPS)
 		return id, nil, err
 	}
-	id, err := loadIdentity(cfg.identityDir(), false)
+	id, err := loadIdentity(cfg.identityDir(), false, "")
 	if err != nil {
 		return identity{}, nil, err
 	}

@@ -46,7 +46,7 @@ headquarters. What a crash or a power cut left open is closed and delivered firs
 
 // runRecorder runs everything until ctx ends.
 func runRecorder(ctx context.Context, cfg config, log *slog.Logger) (err error) {
-	id, err := loadIdentity(cfg.identityDir(), cfg.hasUplink())
+	id, err := loadIdentity(cfg.identityDir(), cfg.hasUplink(), cfg.Uplink.HTTPS)
 	if err != nil {
 		return err
 	}
@@ -115,6 +115,7 @@ func newUplink(d *device, status func() wire.Status, log *slog.Logger) (*uplink.
 		Device: d.id.device, Epoch: d.ring.State().Epoch, ReceiptKey: d.id.receipt, Status: status, Observer: observer{log}, Log: log,
 		Priority:   d.cfg.Uplink.Priority,
 		Recipients: d.id.recipients.Told,
+		Ready:      func(ctx context.Context) error { return d.id.enroller.Ready(ctx, log) },
 		Command:    func(c wire.Command) error { return obey(d.ring, c) }, Memory: d.ring,
 	})
 }

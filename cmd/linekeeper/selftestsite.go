@@ -119,7 +119,7 @@ func (t *selftester) headquarters(ctx context.Context) (results []selftest.Resul
 		}
 		return results
 	}
-	id, wrong := loadIdentity(t.cfg.identityDir(), true)
+	id, wrong := loadIdentity(t.cfg.identityDir(), true, t.cfg.Uplink.HTTPS)
 	for _, w := range t.ways(id) {
 		link := selftest.Link(ctx, w)
 		results = append(results, link)
@@ -209,7 +209,7 @@ func (t *selftester) seal() selftest.Result {
 	dir := t.cfg.identityDir()
 	id := identity{} // where there is none yet, what was put there counts
 	if t.cfg.hasUplink() {
-		if loaded, err := loadIdentity(dir, true); err == nil {
+		if loaded, err := loadIdentity(dir, true, ""); err == nil {
 			id = loaded
 		}
 	}

@@ -83,7 +83,7 @@ func recordOn(t *testing.T, dir, codec string, key seal.Key, sealed bool) map[st
 	cfg := newConfig()
 	cfg.Data, cfg.Encoder.Codec, cfg.Seal.Clear, cfg.Ring.Size = dir, codec, !sealed, 64<<20
 	cfg.Lines = []lineConfig{{Name: "front desk", Device: "none"}}
-	id, err := loadIdentity(cfg.identityDir(), false)
+	id, err := loadIdentity(cfg.identityDir(), false, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,9 @@
 // Package enrol gets a recorder its certificate from headquarters: the first with the token that came with its bundle, and
 // every later one with the one before, long before that ends.
 //
-//	e, err := enrol.Open("/var/lib/linekeeper/identity", key, enrol.Options{Address: "https://hq.example:8444", TLS: cfg, Log: log})
+//	e, err := enrol.Open("/var/lib/linekeeper/identity", key, enrol.Options{Address: "https://hq.example:8444", TLS: cfg})
 //	cfg.GetClientCertificate = e.Certificate
-//	err = e.Ready(ctx)   // before each connection: asks headquarters where there is no certificate, or half of its time is over
+//	err = e.Ready(ctx, log)   // before each connection: asks headquarters where there is no certificate, or half of its time is over
 //
 // In the folder, device.crt is the certificate and token the token, which is removed when it has done its work; the
 // certificate is durable before that. A certificate that is in use is never given up for one that is not for this recorder's
@@ -53,9 +53,8 @@ var ErrNoToken = errors.New("this recorder has no certificate, and no token to a
 
 // Options are what an Enroller needs besides its folder and key.
 type Options struct {
-	Address string      // of headquarters, https://HOST:PORT; empty: nobody can be asked, and the certificate lasts as long as it does
-	TLS     *tls.Config // headquarters' authority as RootCAs; it is cloned
-	Log     *slog.Logger
+	Address string           // of headquarters, https://HOST:PORT; empty: nobody can be asked, and the certificate lasts as long as it does
+	TLS     *tls.Config      // headquarters' authority as RootCAs; it is cloned
 	Now     func() time.Time // nil: time.Now
 }
 
@@ -76,9 +75,6 @@ type Enroller struct {
 func Open(dir string, key ed25519.PrivateKey, opts Options) (*Enroller, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
-	}
-	if opts.Log == nil {
-		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	e := &Enroller{dir: dir, key: key, opts: opts}
 	text, err := os.ReadFile(e.path(FileCertificate))
@@ -131,7 +127,7 @@ func (e *Enroller) Certificate(*tls.CertificateRequestInfo) (*tls.Certificate, e
 
 // Ready sees to it that there is a certificate, and that it is not near its end. It asks headquarters where there is none,
 // where it has ended, or where half of its time is over; in the last case a failure is logged, and no error.
-func (e *Enroller) Ready(ctx context.Context) error {
+func (e *Enroller) Ready(ctx context.Context, log *slog.Logger) error {
 	e.asking.Lock()
 	defer e.asking.Unlock()
 	e.mu.Lock()
@@ -140,25 +136,25 @@ func (e *Enroller) Ready(ctx context.Context) error {
 	now := e.opts.Now()
 	switch {
 	case current == nil:
-		return e.enrol(ctx)
+		return e.enrol(ctx, log)
 	case e.opts.Address == "" || now.Before(later):
 		return nil
 	case now.After(current.Leaf.NotAfter):
-		if err := e.renew(ctx); err != nil {
+		if err := e.renew(ctx, log); err != nil {
 			return fmt.Errorf("renew the certificate that ended on %s: %w", current.Leaf.NotAfter.Format(time.DateOnly), err)
 		}
 	case now.Sub(current.Leaf.NotBefore) > current.Leaf.NotAfter.Sub(current.Leaf.NotBefore)/2:
-		if err := e.renew(ctx); err != nil {
+		if err := e.renew(ctx, log); err != nil {
 			e.mu.Lock()
 			e.later = now.Add(tryAgain)
 			e.mu.Unlock()
-			e.opts.Log.Warn("the recorder's certificate is not renewed yet", "ends", current.Leaf.NotAfter.Format(time.DateOnly), "error", err)
+			log.Warn("the recorder's certificate is not renewed yet", "ends", current.Leaf.NotAfter.Format(time.DateOnly), "error", err)
 		}
 	}
 	return nil
 }
 
-func (e *Enroller) enrol(ctx context.Context) error {
+func (e *Enroller) enrol(ctx context.Context, log *slog.Logger) error {
 	if e.opts.Address == "" {
 		return errors.New("enrol: only headquarters' HTTPS address gives certificates, and the settings name none ([uplink] https)")
 	}
@@ -173,16 +169,16 @@ func (e *Enroller) enrol(ctx context.Context) error {
 		return fmt.Errorf("enrol at %s: %w", e.opts.Address, err)
 	}
 	if err := os.Remove(e.path(FileToken)); err != nil {
-		e.opts.Log.Warn("the used token stays", "error", err)
+		log.Warn("the used token stays", "error", err)
 	}
-	e.opts.Log.Info("enrolled", "at", e.opts.Address)
+	log.Info("enrolled", "at", e.opts.Address)
 	return nil
 }
 
-func (e *Enroller) renew(ctx context.Context) error {
+func (e *Enroller) renew(ctx context.Context, log *slog.Logger) error {
 	err := e.ask(ctx, wire.PathRenew, struct{}{})
 	if err == nil {
-		e.opts.Log.Info("the recorder's certificate is renewed")
+		log.Info("the recorder's certificate is renewed")
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -20,6 +21,8 @@ import (
 	"github.com/linekeeper/linekeeper/uplink/enrol"
 	"github.com/linekeeper/linekeeper/wire"
 )
+
+var quiet = slog.New(slog.DiscardHandler)
 
 // desk is headquarters, which gives certificates; what it asks for first is the test's.
 type desk struct {
@@ -104,7 +107,7 @@ func (r *recorder) write(name string, text []byte) {
 
 func (r *recorder) ready(e *enrol.Enroller) *x509.Certificate {
 	r.t.Helper()
-	if err := e.Ready(context.Background()); err != nil {
+	if err := e.Ready(context.Background(), quiet); err != nil {
 		r.t.Fatal(err)
 	}
 	cert, err := e.Certificate(nil)
@@ -165,7 +168,7 @@ func TestRenewalThatFails(t *testing.T) {
 		t.Error("it asks again at once")
 	}
 	r.now = r.now.AddDate(1, 0, 0)
-	if err := e.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "not today") || !strings.Contains(err.Error(), "ended on") {
+	if err := e.Ready(t.Context(), quiet); err == nil || !strings.Contains(err.Error(), "not today") || !strings.Contains(err.Error(), "ended on") {
 		t.Errorf("with a certificate that has ended: %v", err)
 	}
 }
@@ -178,7 +181,7 @@ func TestWhatHeadquartersGivesIsLookedAt(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.instead = r.authority.ReceiptKey().Public().(ed25519.PublicKey)
-	if err := e.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "not taken") {
+	if err := e.Ready(t.Context(), quiet); err == nil || !strings.Contains(err.Error(), "not taken") {
 		t.Errorf("a certificate for another key: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(r.dir, enrol.FileToken)); err != nil {
