@@ -122,8 +122,8 @@ func TestHeadquartersServesAllWaysIn(t *testing.T) {
 	if e := <-events; e.Kind != ingest.EventOnline || e.Device != device {
 		t.Errorf("event %+v", e)
 	}
-	if _, err := client(t, browser(s)).Get(recorders); err == nil {
-		t.Error("let in without a certificate")
+	if code, _ := request(t, client(t, browser(s)), "PUT", recorders+wire.PathStatus, status); code != http.StatusUnauthorized {
+		t.Errorf("without a certificate it is answered %d", code)
 	}
 	o := paho.NewClientOptions().AddBroker("mqtts://" + s.MQTTAddress().String()).SetClientID(string(device)).SetTLSConfig(id).SetAutoReconnect(false)
 	lost := make(chan struct{})
