@@ -33,6 +33,8 @@ const (
 	// that have to move between two looks: more than keep-alives do by themselves.
 	looks      = 4
 	leastMoved = 256
+	// glance is how often it looks at the least whether a connection's own address is still there.
+	glance = 2 * time.Second
 )
 
 // ErrStalled is the cause of a context that Network.Watch cancelled.
@@ -97,31 +99,57 @@ func setSocket(_, _ string, c syscall.RawConn) error {
 // Watch gives a context that is cancelled, with ErrStalled as its cause, when nothing has moved for a time: stall, or what
 // a deep queue takes at the rate that the link has shown, if that is less. stop ends the watch and the context.
 func (n *Network) Watch(ctx context.Context, stall time.Duration) (_ context.Context, stop func()) {
-	return watch(ctx, func() time.Duration { return min(stall, n.patience()) }, n.count)
+	return watch(ctx, func() time.Duration { return min(stall, n.patience()) }, n.count, n.homeless)
 }
 
-func watch(ctx context.Context, patience func() time.Duration, count func() int64) (_ context.Context, stop func()) {
+func watch(ctx context.Context, patience func() time.Duration, count func() int64, dead func() error) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		var waited time.Duration
-		for last, still := count(), 0; still < looks; {
-			wait := patience() / looks
+		for last, since, still := count(), time.Now(), 0; still < looks; {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(wait):
+			case <-time.After(min(patience()/looks, glance)):
+			}
+			if err := dead(); err != nil {
+				cancel(err)
+				return
+			}
+			if time.Since(since) < patience()/looks {
+				continue
 			}
 			still++
-			waited += wait
+			since = time.Now()
 			if now := count(); now-last >= leastMoved {
-				last, still, waited = now, 0, 0
+				last, still = now, 0
 			}
 		}
-		cancel(fmt.Errorf("%w for %v", ErrStalled, waited.Round(10*time.Millisecond)))
+		cancel(fmt.Errorf("%w for %v", ErrStalled, patience().Round(time.Millisecond)))
 	}()
 	return ctx, func() { cancel(nil); <-done }
+}
+
+// homeless says so where a connection was made from an address that this machine has no longer: it is dead, and nothing
+// will ever tell.
+func (n *Network) homeless() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c := range n.conns {
+		at, ok := c.LocalAddr().(*net.TCPAddr)
+		if !ok {
+			continue
+		}
+		probe, err := net.ListenUDP("udp", &net.UDPAddr{IP: at.IP, Zone: at.Zone})
+		if errors.Is(err, unix.EADDRNOTAVAIL) {
+			return fmt.Errorf("%w: this machine has not the address %v any more", ErrStalled, at.IP)
+		}
+		if err == nil {
+			_ = probe.Close() // nothing was sent
+		}
+	}
+	return nil
 }
 
 // patience is how long nothing may move: Silence, or less over a link that has shown that it empties a deep queue sooner.

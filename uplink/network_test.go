@@ -19,8 +19,9 @@ import (
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var moved atomic.Int64
+		var gone error
 		began := time.Now()
-		ctx, stop := watch(t.Context(), func() time.Duration { return time.Minute }, moved.Load)
+		ctx, stop := watch(t.Context(), func() time.Duration { return time.Minute }, moved.Load, func() error { return gone })
 		defer stop()
 		for range 20 { // 10 min at some 20 bytes a second
 			time.Sleep(30 * time.Second)
@@ -36,6 +37,13 @@ func TestWatch(t *testing.T) {
 		}
 		if d := time.Since(began); !errors.Is(context.Cause(ctx), ErrStalled) || d < 45*time.Second || d > 80*time.Second {
 			t.Errorf("given up after %v: %v", d, context.Cause(ctx))
+		}
+		began, gone = time.Now(), errors.New("no address")
+		ctx, stop = watch(t.Context(), func() time.Duration { return time.Minute }, moved.Load, func() error { return gone })
+		defer stop()
+		<-ctx.Done()
+		if d := time.Since(began); !errors.Is(context.Cause(ctx), gone) || d > 2*time.Second {
+			t.Errorf("without an address given up after %v: %v", d, context.Cause(ctx))
 		}
 	})
 }

@@ -10,8 +10,11 @@ import (
 )
 
 const (
-	maxEntries = 200      // read from the ring at a time
-	batchBytes = 32 << 10 // of a batch, uncompressed: one that is cut is sent again from its beginning
+	maxEntries = 200 // read from the ring at a time
+	// Of a batch, uncompressed. One that is cut is sent again from its beginning: so the first of a session is small, and
+	// each may be twice as large as the last that got through.
+	firstBatch = 32 << 10
+	mostBatch  = wire.MaxEntryBatch * 3 / 4
 )
 
 // sendEntries sends entries until none are left. Its error means that the link has failed; entries that are refused, or
@@ -19,7 +22,7 @@ const (
 func (s *session) sendEntries(ctx context.Context) error {
 	var pending []call.SignedEntry
 	for s.entries.due() {
-		if len(pending) == len(nextBatch(pending)) { // there may be more behind them
+		if len(pending) == len(s.nextBatch(pending)) { // there may be more behind them
 			var err error
 			if pending, err = s.store.Entries(maxEntries); err != nil {
 				s.putOffEntries(fmt.Errorf("read the ring's entries: %w", err))
@@ -30,7 +33,7 @@ func (s *session) sendEntries(ctx context.Context) error {
 			s.entries.reset()
 			return nil
 		}
-		taken, err := s.sendBatch(ctx, nextBatch(pending))
+		taken, err := s.sendBatch(ctx, s.nextBatch(pending))
 		if err != nil {
 			return err
 		}
@@ -40,11 +43,11 @@ func (s *session) sendEntries(ctx context.Context) error {
 }
 
 // nextBatch is the first run of entries that goes out together. It holds at least one.
-func nextBatch(pending []call.SignedEntry) []call.SignedEntry {
-	size := 0
+func (s *session) nextBatch(pending []call.SignedEntry) []call.SignedEntry {
+	most, size := max(firstBatch, s.batch), 0
 	for i, e := range pending {
 		size += len(e.JWS)
-		if i > 0 && (size > batchBytes || e.Epoch != pending[0].Epoch || e.Number != pending[i-1].Number+1) {
+		if i > 0 && (size > most || e.Epoch != pending[0].Epoch || e.Number != pending[i-1].Number+1) {
 			return pending[:i]
 		}
 	}
@@ -85,6 +88,7 @@ func (s *session) sendBatch(ctx context.Context, batch []call.SignedEntry) (take
 	}
 	s.entries.reset()
 	s.entriesCut = 0
+	s.batch = min(2*max(firstBatch, s.batch), mostBatch)
 	s.worked = true
 	s.stale = true // they may speak of calls that have ended
 	return int(r.Last - batch[0].Number + 1), nil

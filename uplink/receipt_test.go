@@ -143,7 +143,7 @@ func TestManyEntries(t *testing.T) {
 		}
 		_, stop := w.run(w.link("https"))
 		synctest.Wait()
-		if n := len(w.happened()); n != 3+32 { // of 32 KiB at the most
+		if n := len(w.happened()); n != 3+7 { // of 32, 64, 128 KiB, and then of 192
 			t.Errorf("%d things happened", n)
 		}
 		stop()

@@ -70,6 +70,7 @@ type session struct {
 	*Uplink
 	transport Transport
 	preferred bool
+	batch     int        // bytes of the next batch of entries; 0: the first
 	worked    bool       // something got through, or there was nothing to send
 	barren    bool       // in the end a call was sent again and again, and headquarters never had more of it
 	watched   chan error // why the status, or a call in progress, could not be sent

@@ -97,7 +97,7 @@ func (r *run) do(ctx context.Context) (o outcome) {
 
 // patience is how long a delivery may take before it is said never to end.
 func (r *run) patience() time.Duration {
-	return (4*r.ideal() + 3*time.Minute).Round(time.Second)
+	return (3*r.ideal() + 2*time.Minute).Round(time.Second)
 }
 
 // began is when the first packet went out.
