@@ -292,6 +292,10 @@ type FileResponse struct {
 	PacketID    uint16 `json:"packet_id"`
 	ReasonCode  int    `json:"reason_code"` // 0, or 128
 	Description string `json:"reason_description"`
+
+	// Have is, in the answer to an init that was sent before, what has arrived since: offsets and sizes, in order, those that
+	// adjoin as one. Ours, not EMQX's: nobody relies on it.
+	Have [][2]int64 `json:"have,omitempty"`
 }
 
 // Reasons of a FileResponse, as EMQX words them.

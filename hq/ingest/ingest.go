@@ -170,7 +170,7 @@ func Open(ctx context.Context, cfg Config) (*Ingest, error) {
 	if in.tus, err = openTus(in, in.spool("tus")); err != nil {
 		return nil, err
 	}
-	if in.transfers, err = openTransfers(in.spool("mqtt"), cfg.MaxCall); err != nil {
+	if in.transfers, err = openTransfers(in.spool("mqtt"), in.cfg.MaxCall); err != nil {
 		return nil, err
 	}
 	in.sweep(ctx)

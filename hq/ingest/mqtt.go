@@ -189,6 +189,8 @@ func (in *Ingest) respond(out Publisher, device call.DeviceID, m message, err er
 	r := wire.FileResponse{Version: "0.1", Topic: m.topic, PacketID: m.packetID, Description: wire.FileSuccess}
 	if err != nil {
 		r.ReasonCode, r.Description = 128, in.reason(err)
+	} else if c, err := wire.ParseFileTopic(m.topic); err == nil && c.Verb == wire.FileInit {
+		r.Have = in.transfers.have(c.File)
 	}
 	in.send(out, wire.TopicFileResponse(device), r)
 }

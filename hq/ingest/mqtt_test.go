@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,6 +114,11 @@ func TestFileTransferIsTakenUpAgain(t *testing.T) {
 
 	w.restart()
 	s.expect("init after a restart", s.init(f), wire.FileSuccess)
+	var told wire.FileResponse
+	must(t, json.Unmarshal(s.out.all[0].payload, &told))
+	if !slices.Equal(told.Have, [][2]int64{{0, 40_960}}) {
+		t.Errorf("told %v", told.Have)
+	}
 	reason, _ = s.command(f, wire.FileCommand{Verb: wire.FileInit}, []byte(`{"name":"x"}`))
 	s.expect("another init", reason, wire.FileMetaConflict)
 	s.segments(f, 40_960, len(f.bytes))

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/linekeeper/linekeeper/hq"
@@ -126,6 +128,25 @@ func (t *transfers) segment(file wire.FileID, offset int64, data []byte) error {
 		}
 	}
 	return t.append(file, have, uint64(offset), data)
+}
+
+// have is what has arrived of a file: offsets and sizes, in order, those that adjoin as one. None: nothing, or nothing is
+// known.
+func (t *transfers) have(file wire.FileID) (all [][2]int64) {
+	defer t.busy.lock(file)()
+	there, err := t.load(file)
+	if err != nil {
+		return nil // it is sent again
+	}
+	for _, offset := range slices.Sorted(maps.Keys(there.segments)) {
+		length := there.segments[offset].length
+		if last := len(all) - 1; last >= 0 && all[last][0]+all[last][1] == offset {
+			all[last][1] += length
+		} else {
+			all = append(all, [2]int64{offset, length})
+		}
+	}
+	return all
 }
 
 // holds says whether a segment's bytes in the log are data.

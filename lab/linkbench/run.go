@@ -231,7 +231,7 @@ func (r *run) due() bool {
 	if r.Cut != finishKilled {
 		return float64(delivered) >= r.At*float64(r.Size)
 	}
-	const overhead = 1000 // of a sender whose receiver does not show what it has
+	const overhead = 400 // of a sender whose receiver does not show what it has
 	if stored := r.peer.stored(r); stored >= 0 {
 		return stored >= int64(r.Size)
 	}

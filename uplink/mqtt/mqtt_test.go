@@ -252,33 +252,40 @@ func isOpen(c chan struct{}) bool {
 }
 
 // TestRestart has a recorder that is killed between two savings of its state: it sends some segments again, with the
-// same boundaries.
+// same boundaries, or none where the receiver tells what it has.
 func TestRestart(t *testing.T) {
-	r := newReceiver(t)
-	c := newCall(500_000) // 62 segments
-	var kept []byte
-	f := c.file()
-	r.judge = func(n int, _ wire.FileCommand) (bool, string) { return n > 40, "" }
-	tr := connect(t, r, mqtt.Options{Stall: 100 * time.Millisecond})
-	f.Save = func(state []byte) error {
-		if n, _, _ := r.sent(); n < 40 { // the rest of the savings do not reach the card
-			kept = state
+	for _, tells := range []bool{false, true} {
+		r := newReceiver(t)
+		r.tells = tells
+		c := newCall(500_000) // 62 segments
+		var kept []byte
+		f := c.file()
+		r.judge = func(n int, _ wire.FileCommand) (bool, string) { return n > 40, "" }
+		tr := connect(t, r, mqtt.Options{Stall: 100 * time.Millisecond})
+		f.Save = func(state []byte) error {
+			if n, _, _ := r.sent(); n < 40 { // the rest of the savings do not reach the card
+				kept = state
+			}
+			return nil
 		}
-		return nil
-	}
-	if _, err := tr.Deliver(t.Context(), f); !errors.Is(err, uplink.ErrStalled) {
-		t.Fatal(err)
-	}
-	r.mu.Lock()
-	r.judge = nil
-	r.mu.Unlock()
-	_ = tr.Close()
-	c.state = kept
-	if n := deliver(t, r, connect(t, r, mqtt.Options{}), c); n != 0 {
-		t.Errorf("%d failures", n)
-	}
-	if _, again, attempts := r.sent(); attempts != 1 || again == 0 || again > 16+3 {
-		t.Errorf("%d attempts, %d segments sent again; want one attempt, and no more again than are saved at a time", attempts, again)
+		if _, err := tr.Deliver(t.Context(), f); !errors.Is(err, uplink.ErrStalled) {
+			t.Fatal(err)
+		}
+		r.mu.Lock()
+		r.judge = nil
+		r.mu.Unlock()
+		_ = tr.Close()
+		c.state = kept
+		if n := deliver(t, r, connect(t, r, mqtt.Options{}), c); n != 0 {
+			t.Errorf("%d failures", n)
+		}
+		least, most := 1, 16+3 // no more than are saved at a time, and those whose answer had not come
+		if tells {
+			least, most = 0, 3
+		}
+		if _, again, attempts := r.sent(); attempts != 1 || again < least || again > most {
+			t.Errorf("tells %v: %d attempts, %d segments sent again; want one attempt, and %d to %d again", tells, attempts, again, least, most)
+		}
 	}
 }
 

@@ -44,6 +44,8 @@ type receiver struct {
 	judge func(n int, c wire.FileCommand) (drop bool, description string)
 	// mute keeps back receipts; silent keeps back all answers.
 	mute, silent bool
+	// tells has an init that is sent again answered with what has arrived, as headquarters does, and EMQX does not.
+	tells bool
 }
 
 type received struct {
@@ -138,11 +140,20 @@ func (r *receiver) onFile(_ *broker.Client, _ packets.Subscription, pk packets.P
 		code = 128
 	}
 	r.answer(wire.TopicFileResponse(c.File.Device), wire.FileResponse{
-		Version: "0.1", Topic: pk.TopicName, PacketID: pk.PacketID, ReasonCode: code, Description: description,
+		Version: "0.1", Topic: pk.TopicName, PacketID: pk.PacketID, ReasonCode: code, Description: description, Have: r.have(c),
 	})
 	if receipt := r.durable[c.File.Call.String()]; c.Verb == wire.FileFinish && receipt != "" && !r.mute {
 		r.answer(wire.TopicReceipt(c.File.Device), wire.ReceiptAnswer{Receipt: receipt})
 	}
+}
+
+func (r *receiver) have(c wire.FileCommand) (all [][2]int64) {
+	if f := r.files[c.File.String()]; r.tells && c.Verb == wire.FileInit && f != nil {
+		for offset, b := range f.segments {
+			all = append(all, [2]int64{offset, int64(len(b))})
+		}
+	}
+	return all
 }
 
 // take does with a command what EMQX does.

@@ -166,7 +166,8 @@ func (tr *transfer) save() error {
 
 // attempt sends init, what is missing, and fin, and gives the receipt.
 func (tr *transfer) attempt(ctx context.Context) (string, error) {
-	if tr.state.Attempt == "" {
+	begun := tr.state.Attempt != ""
+	if !begun {
 		if err := tr.begin(); err != nil {
 			return "", err
 		}
@@ -186,6 +187,11 @@ func (tr *transfer) attempt(ctx context.Context) (string, error) {
 	if !tr.link.hasBegun(tr.state.Attempt) {
 		if err := tr.send(ctx, wire.FileCommand{Verb: wire.FileInit}, tr.state.Init, -1); err != nil {
 			return "", err
+		}
+	}
+	for begun && len(tr.under) > 0 { // the answer may say what need not be sent again
+		if receipt, err := tr.receive(ctx, tr.t.opts.Stall); receipt != "" || err != nil {
+			return receipt, err
 		}
 	}
 	for {
@@ -286,6 +292,7 @@ func (tr *transfer) answered(r wire.FileResponse) error {
 		return tr.refused(r, segment)
 	}
 	if segment < 0 {
+		tr.had(r.Have)
 		return nil
 	}
 	tr.state.Acked.set(segment)
@@ -295,6 +302,22 @@ func (tr *transfer) answered(r wire.FileResponse) error {
 		return tr.save()
 	}
 	return nil
+}
+
+// had takes in what the receiver says it has: more than was kept where this program was killed, or an answer was lost.
+func (tr *transfer) had(extents [][2]int64) {
+	for _, e := range extents {
+		from, to := e[0], e[0]+e[1]
+		for i := range tr.segments {
+			if at := int64(i) * wire.SegmentSize; at >= from && at+tr.length(i) <= to && !tr.state.Acked.has(i) {
+				tr.state.Acked.set(i)
+				tr.acked += tr.length(i)
+				tr.unsaved++
+			}
+		}
+	}
+	tr.sent = max(tr.sent, tr.acked)
+	tr.f.Progress(tr.sent, tr.acked)
 }
 
 // refused says what to do about an answer that is no success.
