@@ -28,6 +28,10 @@ func TestMessages(t *testing.T) {
 	if got, err := wire.VerifyReceipt(r.key.Public().(ed25519.PublicKey), jws); err != nil || got.First != 5 {
 		t.Errorf("%+v, %v: want the receipt for this batch, not a late one", got, err)
 	}
+	// By its answer the late one has come too, which a batch that nobody can read might take for its own.
+	if _, err := tr.Have(t.Context(), wire.HaveQuestion{}); err != nil {
+		t.Error(err)
+	}
 	var refused *uplink.RefusedError
 	if _, err := tr.Entries(t.Context(), wire.EntryBatch{Entries: []string{"bad"}}); !errors.As(err, &refused) || refused.Reason != "malformed" {
 		t.Errorf("%v, want refused", err)
