@@ -54,6 +54,9 @@ type connection struct {
 	flow
 	network       *Network
 	read, written int64 // under network.mu
+
+	writing sync.Mutex
+	kept    []byte // of writes, not sent yet
 }
 
 // Dial connects.
@@ -206,21 +209,50 @@ func (c *connection) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn. It waits while the link has enough to carry.
-func (c *connection) Write(b []byte) (n int, err error) {
-	for n < len(b) && err == nil {
-		piece, packet, turnErr := c.turn(len(b) - n)
-		if turnErr != nil {
-			return n, turnErr
-		}
-		var k int
-		k, err = c.send(b[n:n+piece], n+piece < len(b) || len(b) >= max(record, packet))
-		n += k
-		c.network.mu.Lock()
-		c.written += int64(k)
-		c.network.mu.Unlock()
+// Write implements net.Conn. It waits while the link has enough to carry. The last packet of a large write, which is not
+// full, goes out with the next one, or soon: small packets cost a slow link more than they bring.
+func (c *connection) Write(b []byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.kept = append(c.kept, b...)
+	if err := c.push(len(b) >= record); err != nil {
+		return 0, err
 	}
-	return n, err
+	if len(c.kept) > 0 {
+		time.AfterFunc(linger, c.flush)
+	}
+	return len(b), nil
+}
+
+// flush sends what a write has left, if no other has taken it along. What goes wrong, the next one says.
+func (c *connection) flush() {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	_ = c.push(false)
+}
+
+// push sends what is kept. Where more is to be expected it leaves what would not fill another packet.
+func (c *connection) push(more bool) error {
+	packet := 0
+	for len(c.kept) > 0 && (!more || len(c.kept) >= packet) {
+		var n int
+		var err error
+		if n, packet, err = c.turn(len(c.kept)); err != nil {
+			return err
+		}
+		if more && n > packet {
+			n -= n % packet
+		}
+		n, err = c.send(c.kept[:n])
+		c.kept = c.kept[:copy(c.kept, c.kept[n:])]
+		c.network.mu.Lock()
+		c.written += int64(n)
+		c.network.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SetDeadline implements net.Conn.

@@ -20,9 +20,9 @@ const (
 	inflated = 1.1
 	// atLeast is how many packets may be under way in any case: fewer, and the link would be idle while one is acknowledged.
 	atLeast = 2
-	// record is a write behind which another one is to be expected: its last packet need not go out half full at once, if
-	// the acknowledgement of another one is to come.
+	// record is a write behind which another one is to be expected, and linger how long its last packet waits for that.
 	record = 4 << 10
+	linger = 30 * time.Millisecond
 )
 
 // flow is a connection's window: it keeps under way little more than what the link holds, by the rate at which the other
@@ -105,17 +105,12 @@ func (f *flow) look() (info *unix.TCPInfo, queued int64, err error) {
 	return info, queued, err
 }
 
-// send writes at once what it is given. With more the kernel keeps a last packet that is not full until the next write or
-// acknowledgement.
-func (f *flow) send(b []byte, more bool) (n int, err error) {
-	flags := unix.MSG_NOSIGNAL
-	if more {
-		flags |= unix.MSG_MORE
-	}
+// send writes at once what it is given.
+func (f *flow) send(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		waitErr := f.raw.Write(func(fd uintptr) bool {
 			var k int
-			k, err = unix.SendmsgN(int(fd), b[n:], nil, nil, flags)
+			k, err = unix.SendmsgN(int(fd), b[n:], nil, nil, unix.MSG_NOSIGNAL)
 			n += max(k, 0)
 			return err != unix.EAGAIN
 		})
