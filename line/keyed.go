@@ -1,16 +1,6 @@
 package line
 
-import (
-	"math"
-
-	"github.com/linekeeper/linekeeper/call"
-)
-
-// An unknown dial tone.
-const (
-	dialToneLeast = 15   // tenths of a second
-	dialToneAbove = 12.0 // dB above the line's noise
-)
+import "github.com/linekeeper/linekeeper/call"
 
 // keyed takes a digit. On a line without a hook it begins a call, with its dial tone where there was one. Nobody can key A
 // to D: with them the exchange tells who calls, and what it keys is no digit of the call.
@@ -19,7 +9,7 @@ func (l *Line) keyed(m call.Mark) {
 		l.keyedID(m)
 		return
 	}
-	l.unknownDialTone(m)
+	l.nextCall(m)
 	if !l.inCall && (!l.hook.is || l.hook.off) {
 		from := m.Position
 		if m.Position-l.dialTone < l.lookBack-l.preRoll {
@@ -39,27 +29,6 @@ func (l *Line) keyed(m call.Mark) {
 			l.dialled(m.Position)
 		}
 		c.number.add(m, c, l.second)
-	}
-}
-
-// unknownDialTone ends the call where the first digit after a while is keyed into a steady tone: that is a dial tone,
-// whichever country's, and so this is the next call; not so where the line's dial tone is known, for then it would have been
-// told. With a hook it is the handset that tells calls apart.
-func (l *Line) unknownDialTone(m call.Mark) {
-	c, before := &l.call, l.lastDigit
-	l.lastDigit = m.Position
-	if !l.inCall || l.hook.is || l.dialKnown || c.incoming && !c.answered || m.Position-before < betweenDigits*l.second {
-		return
-	}
-	for i := range l.sides {
-		v := &l.sides[i].levels
-		quiet, ok := v.noise.between(c.began, m.Position, l.second, 0)
-		from, power := v.steadyBefore(m.Position - int64(l.piece))
-		if ok && m.Position-from >= dialToneLeast*l.second/10 && 10*math.Log10(power) > quiet+dialToneAbove && from-c.trigger >= firstTime*l.second {
-			l.dialTone = from
-			l.end(min(c.voice+l.tail, from), min(c.voice, from), call.EndedTone)
-			return
-		}
 	}
 }
 

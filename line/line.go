@@ -227,7 +227,7 @@ func (l *Line) hear(samples []int16) {
 // look looks at what the detectors have found, after each piece and before a loss.
 func (l *Line) look() {
 	for i := range l.sides {
-		l.sides[i].levels.end(l.position)
+		l.sides[i].levels.end(l.position, l.sides[i].voice.Level())
 	}
 	l.listenToBell()
 	l.takeMarks()

@@ -5,16 +5,24 @@ import (
 	"slices"
 )
 
-// noiseFloor is how loud the noise of a side was lately, a second at a time. When the handset is put back the line mostly
-// becomes quieter, since what the network and the far end add is gone: by that a caller on hold, of whom nothing is
-// heard, is told from a call that is over.
+// noiseFloor is how loud the noise of a side was lately, half a second at a time. While the handset is lifted it mostly is
+// another than while it lies on its cradle, since the room, the network and the far end are heard then: by that a caller on
+// hold, of whom nothing is heard, is told from a call that is over.
 type noiseFloor struct {
 	sum    float64 // of the powers of the last pieces
 	pieces int
-	least  float64 // of the averages of this second
+	least  float64 // of the averages of this block
 	inners int     // averages in it
 	blocks []block // a ring
 	next   int
+
+	idle, inUse loudness // before the last call, and in it
+}
+
+// loudness is how loud a noise is, where that is known.
+type loudness struct {
+	dB    float64
+	known bool
 }
 
 type block struct {
@@ -23,13 +31,19 @@ type block struct {
 }
 
 const (
-	noisePieces  = 5   // of an average: 100 ms
-	noiseInners  = 10  // averages of a block: 1 s
-	noiseBlocks  = 120 // kept
-	noiseLeast   = 3   // blocks of each kind that it takes
-	noiseQuieter = 3.0 // dB
-	idleBefore   = 20  // seconds before a call
-	noiseLow     = 0.1 // of a call's blocks are quieter than its noise: those in which nobody speaks
+	noisePieces = 5   // of an average: 100 ms
+	noiseInners = 5   // averages of a block: half a second
+	noiseBlocks = 240 // kept
+	noiseLeast  = 6   // blocks of which a loudness is made, at least
+	noiseLow    = 0.1 // of them are quieter than it: those in which nothing else is heard
+
+	noiseApart   = 1.5 // dB between idle and in use that tell something
+	noiseQuieter = 3.0 // dB, where only one of the two is known
+	noiseIdle    = 1. / 3
+	noiseInUse   = 1. / 2 // of the way from idle to in use
+
+	idleBefore = 20 // seconds before a call that are looked at
+	nowFor     = 10 // seconds that are now
 )
 
 func (n *noiseFloor) hear(power float64, position int64) {
@@ -55,36 +69,83 @@ func (n *noiseFloor) hear(power float64, position int64) {
 	n.next++
 }
 
-// between is how loud the noise was between two positions: the share of its blocks is quieter. Not ok is too short a time.
-func (n *noiseFloor) between(from, to, second int64, share float64) (dB float64, ok bool) {
+// last is the last block but so many: 1 is the last.
+func (n *noiseFloor) last(back int) block { return n.blocks[(n.next-back)%noiseBlocks] }
+
+// lost drops the block that is being filled.
+func (n *noiseFloor) lost() { n.sum, n.pieces, n.inners = 0, 0, 0 }
+
+// between is how loud the noise was between two positions, if they are far enough apart.
+func (n *noiseFloor) between(from, to, second int64, least int) loudness {
 	var all []float64
 	for _, b := range n.blocks {
-		if b.end-second >= from && b.end <= to {
+		if b.end-second/2 >= from && b.end <= to {
 			all = append(all, b.dB)
 		}
 	}
-	if len(all) < noiseLeast {
-		return 0, false
+	if len(all) < least {
+		return loudness{}
 	}
 	slices.Sort(all)
-	return all[int(share*float64(len(all)-1)+0.5)], true
+	return loudness{all[int(noiseLow*float64(len(all)-1)+0.5)], true}
 }
 
-// heldStill says whether the line sounds as it did in the call, from its beginning to the last voice, or, where that was too
-// short, louder than before the call: then it may be on hold. Where nobody knows, it is not.
-func (l *Line) heldStill() bool {
+// handsetState is what the noise tells of the handset of a line that has no hook.
+type handsetState int
+
+const (
+	handsetUnknown handsetState = iota
+	onCradle
+	handsetLifted
+)
+
+// tells is what a noise says.
+func (n *noiseFloor) tells(now loudness) handsetState {
+	apart := n.inUse.dB - n.idle.dB
+	way := (now.dB - n.idle.dB) / apart
+	switch {
+	case !now.known:
+		return handsetUnknown
+	case !n.inUse.known && !n.idle.known:
+		return onCradle // hardly anything was said
+	case !n.inUse.known && now.dB < n.idle.dB+noiseQuieter/2:
+		return onCradle
+	case !n.inUse.known:
+		return handsetUnknown
+	case !n.idle.known || math.Abs(apart) < noiseApart:
+		if now.dB < n.inUse.dB-noiseQuieter {
+			return onCradle
+		}
+		return handsetUnknown
+	case way < noiseIdle:
+		return onCradle
+	case way > noiseInUse:
+		return handsetLifted
+	default:
+		return handsetUnknown
+	}
+}
+
+// learnIdle learns the noise of the idle line from the time before a call.
+func (l *Line) learnIdle(trigger int64) {
+	for i := range l.sides {
+		n := &l.sides[i].levels.noise
+		if idle := n.between(max(trigger-idleBefore*l.second, l.earliest+l.second), trigger-l.second, l.second, noiseLeast); idle.known {
+			n.idle = idle
+		}
+		n.inUse = loudness{}
+	}
+}
+
+// handsetNow is what the noise tells since the last voice, or the last seconds.
+func (l *Line) handsetNow() (is handsetState) {
 	c := &l.call
 	for i := range l.sides {
 		n := &l.sides[i].levels.noise
-		then, ok1 := n.between(max(c.trigger, c.answeredAt), c.voice, l.second, noiseLow)
-		now, ok2 := n.between(c.voice+l.second, l.position, l.second, 0.5)
-		idle, ok3 := n.between(c.trigger-idleBefore*l.second, c.trigger-l.second, l.second, 0.5)
-		switch {
-		case !ok2, ok1 && now < then-noiseQuieter:
-			return false
-		case !ok1 && (!ok3 || now < idle+noiseQuieter/2): // hardly anything was said
-			return false
+		if inUse := n.between(max(c.trigger, c.answeredAt), c.voice, l.second, noiseLeast); inUse.known {
+			n.inUse = inUse // and otherwise as it was: after a long silence nothing is kept of the time before
 		}
+		is = max(is, n.tells(n.between(max(c.voice+l.second, l.position-nowFor*l.second), l.position, l.second, noiseLeast)))
 	}
-	return true
+	return is
 }

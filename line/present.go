@@ -20,6 +20,7 @@ type present struct {
 	talkFrom   int64 // what is heard before is none
 	said       int64 // frames of what is as uneven as voices are
 	number     number
+	handset    handsetState // of the silence that there is now
 }
 
 // number is what is dialled in an outgoing call.
@@ -36,6 +37,9 @@ const (
 	beforeDigits  = 15 // the first digit comes within this time
 	afterDialTone = 60 // and where a dial tone is heard, within this
 )
+
+// heldFor is how many times as long a silence may last while the line for certain sounds as it did in the call.
+const heldFor = 4
 
 const mostDigits = 40 // of a number; with prefixes and codes it has 30
 
@@ -124,7 +128,12 @@ func (l *Line) judge() {
 		known := l.known()
 		silent = c.voice+l.tail < min(cut, known)
 		quiet := known - c.voice - c.lost
-		if quiet >= l.hangOver || quiet >= l.putBackTime && l.fresh(quiet) && !l.heldStill() {
+		if quiet < l.putBackTime {
+			c.handset = handsetUnknown
+		} else if l.fresh(quiet) {
+			c.handset = l.handsetNow()
+		}
+		if quiet >= l.patience() {
 			l.end(c.voice+l.tail, c.voice, call.EndedSilence)
 			return
 		}
@@ -135,6 +144,18 @@ func (l *Line) judge() {
 		l.end(c.voice+l.tail, c.voice, call.EndedSilence)
 	default:
 		l.goOn(cut)
+	}
+}
+
+// patience is how long a silence must last to end the call.
+func (l *Line) patience() int64 {
+	switch l.call.handset {
+	case onCradle:
+		return l.putBackTime
+	case handsetLifted:
+		return heldFor * l.hangOver
+	default:
+		return l.hangOver
 	}
 }
 
@@ -158,6 +179,7 @@ func (l *Line) begin(trigger int64, reason call.Reason) {
 	if at >= l.lossBegin && at < l.lossEnd {
 		at = l.lossEnd
 	}
+	l.learnIdle(trigger)
 	l.inCall, l.after.on, l.hook.over = true, false, false
 	l.call = present{reason: reason, began: min(at, l.position), trigger: trigger, voice: trigger}
 	l.bell.count = 0

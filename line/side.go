@@ -23,7 +23,7 @@ type side struct {
 }
 
 func newSide(cfg voice.Config, f pcm.Format) side {
-	return side{voice: voice.New(cfg, f.Rate), bell: ring.New(f.Rate), levels: newLevels()}
+	return side{voice: voice.New(cfg, f.Rate), bell: ring.New(f.Rate), levels: newLevels(f.Rate)}
 }
 
 // hear takes the next samples, the first of which stands at a position.
@@ -34,6 +34,7 @@ func (s *side) hear(samples []int16) {
 
 func (s *side) lost(frames int64) {
 	s.take(s.voice.Lost(frames), s.bell.Lost(frames))
+	s.levels.noise.lost()
 }
 
 func (s *side) take(spans []voice.Span, bursts []ring.Burst) {
@@ -48,19 +49,22 @@ func (s *side) take(spans []voice.Span, bursts []ring.Burst) {
 // known is the position up to which it is certain where voice was heard.
 func (s *side) known() int64 { return s.origin + s.voice.Known() }
 
-// levels are the last levels of a side, by which tones are told from voices (a tone is as loud all the time), and a line
-// that is held from one that is idle. They are of the differences of the samples, in which hum does not count; the noise is of the differences of those, in which hum's
-// harmonics do not.
+// levels are the last levels of a side, by which tones are told from voices (a tone is as loud all the time), and the line's
+// noise. The noise is of the fourth differences of the samples, in which neither voices nor hum with its harmonics count for
+// much; they are taken over an eighth of a millisecond, so that it is the same band at every rate.
 type levels struct {
-	before        int16
-	difference    int
-	squares, high float64 // of the piece that is being filled: sums over differences, and differences of those
-	frames        int
-	pieces        []pieceLevel // a ring
-	next          int
-	scratch       []float64
-	noise         noiseFloor
+	differences []differences // of each of the places in an eighth of a millisecond
+	place       int
+	high        float64 // sum of the squares of the piece that is being filled
+	frames      int
+	pieces      []pieceLevel // a ring
+	next        int
+	scratch     []float64
+	noise       noiseFloor
 }
+
+// differences are the last sample, its difference from the one before, and so on.
+type differences [4]int
 
 type pieceLevel struct {
 	end   int64
@@ -74,50 +78,59 @@ const (
 	evenLeast  = 3                                        // pieces; fewer say nothing
 )
 
-func newLevels() levels {
-	return levels{pieces: make([]pieceLevel, levelsKept), scratch: make([]float64, 0, levelsKept)}
+func newLevels(rate int) levels {
+	return levels{
+		differences: make([]differences, max(1, rate/8000)), pieces: make([]pieceLevel, levelsKept), scratch: make([]float64, 0, levelsKept),
+	}
 }
 
+// hear takes the next samples.
 func (v *levels) hear(samples []int16) {
 	for _, s := range samples {
-		once := int(s) - int(v.before)
-		twice := once - v.difference
-		v.before, v.difference = s, once
-		v.squares += float64(once * once)
-		v.high += float64(twice * twice)
+		d := &v.differences[v.place]
+		if v.place++; v.place == len(v.differences) {
+			v.place = 0
+		}
+		first := int(s) - d[0]
+		second := first - d[1]
+		third := second - d[2]
+		fourth := third - d[3]
+		*d = differences{int(s), first, second, third}
+		v.high += float64(fourth * fourth)
 	}
 	v.frames += len(samples)
 }
 
-// end ends the piece, at a position.
-func (v *levels) end(position int64) {
+// end ends the piece, at a position; it was so loud, in dBFS of the telephone band.
+func (v *levels) end(position int64, level float64) {
 	if v.frames == 0 {
 		return
 	}
-	power := v.squares / float64(v.frames)
-	v.pieces[v.next%levelsKept] = pieceLevel{end: position, power: max(power, 1e-2)}
+	v.pieces[v.next%levelsKept] = pieceLevel{end: position, power: math.Pow(10, level/10)}
 	v.next++
 	v.noise.hear(v.high/float64(v.frames), position)
-	v.squares, v.high, v.frames = 0, 0, 0
+	v.high, v.frames = 0, 0
 }
 
-// steadyBefore is how long it was as loud as it is just before a position, and how loud.
-func (v *levels) steadyBefore(position int64) (from int64, power float64) {
-	sum, n := 0.0, 0.0
+// steadyBefore is since when it was as loud as it is just before a position, and by how many dB louder than the least that
+// was heard lately.
+func (v *levels) steadyBefore(position int64) (from int64, above float64) {
+	sum, n, least := 0.0, 0.0, math.Inf(1)
 	from = position
+	steady := true
 	for i := 1; i < levelsKept; i++ {
 		p := v.pieces[(v.next-i+2*levelsKept)%levelsKept]
 		before := v.pieces[(v.next-i-1+2*levelsKept)%levelsKept]
-		if p.end > position || p.end == 0 {
+		if p.end > position || p.end == 0 || before.end == 0 {
 			continue
 		}
 		two := (p.power + before.power) / 2
-		if n > 0 && math.Abs(10*math.Log10(two*n/sum)) > evenWithin {
-			break
+		least = min(least, two)
+		if steady = steady && (n == 0 || math.Abs(10*math.Log10(two*n/sum)) <= evenWithin); steady {
+			sum, n, from = sum+two, n+1, before.end
 		}
-		sum, n, from = sum+two, n+1, before.end
 	}
-	return from, sum / max(n, 1)
+	return from, 10 * math.Log10(sum/max(n, 1)/least)
 }
 
 // even says whether a span is as loud all the time, but for its edges, as tones are and voices are not.

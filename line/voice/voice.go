@@ -67,8 +67,9 @@ type Detector struct {
 
 	sum      float64 // of the squares of the frame being filled
 	filled   int
-	position int64 // of the end of the last whole frame
-	settling bool  // the filters have just been reset: the next frame is their transient
+	position int64   // of the end of the last whole frame
+	last     float64 // level of the last whole frame
+	settling bool    // the filters have just been reset: the next frame is their transient
 
 	recent [medianOf]float64 // the last levels
 	have   int               // how many of them there are
@@ -106,6 +107,9 @@ func New(cfg Config, rate int) *Detector {
 // from the last loss.
 func (d *Detector) FrameLength() int { return d.frameLength }
 
+// Level is how loud the last whole frame was, in dBFS.
+func (d *Detector) Level() float64 { return d.last }
+
 // Known is the position up to which all activity has been told: what follows is not yet decided.
 func (d *Detector) Known() int64 {
 	if d.active {
@@ -128,7 +132,7 @@ func (d *Detector) Feed(samples []int16) []Span {
 			if d.sum > 0 {
 				level = max(lowest, 10*math.Log10(d.sum/float64(d.frameLength)))
 			}
-			d.sum, d.filled = 0, 0
+			d.sum, d.filled, d.last = 0, 0, level
 			d.position += int64(d.frameLength)
 			d.level(level)
 		}
