@@ -68,6 +68,8 @@ func (l *Line) rang(before int64) {
 		l.bellBegan()
 	case b.begin-c.voice < l.second || l.known() < b.begin-l.second/2:
 		return // in the middle of voices or music
+	case l.liftedBefore(b.begin):
+		return // in the middle of music
 	case b.begin-l.lastID.Position < l.ringGap && l.lastID.Position > c.trigger: // it was this call's, though it came as a waiting one's
 		l.next(l.lastID.Position, call.BeganCallerID)
 		l.bellBegan()

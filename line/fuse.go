@@ -155,6 +155,7 @@ func (l *Line) identified(m call.Mark) {
 	case c.incoming && !c.answered:
 	case m.Position-c.trigger < l.second && c.reason != call.BeganContinued: // what was heard first was the message
 		c.incoming = true
+	case l.liftedBefore(m.Position): // a waiting call, of which the tone that announces it was not heard
 	default:
 		l.next(m.Position, call.BeganCallerID)
 	}

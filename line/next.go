@@ -13,6 +13,7 @@ const (
 	gapBlocks     = 2   // of noise of the idle line, at least: the handset was put back
 	gapApart      = 3.0 // dB from the idle line to the call, at least
 	gapWithin     = 1.0 // dB from the idle line
+	liftedFor     = 2   // seconds without one, before a ring or caller ID: they are none of a next call
 	gapBefore     = 15  // seconds from a gap to the first digit, or what else is the next call's
 )
 
@@ -32,13 +33,28 @@ func (l *Line) nextCall(m call.Mark) {
 	}
 	for i := range l.sides {
 		v := &l.sides[i].levels
-		from, above := v.steadyBefore(m.Position - int64(l.piece))
+		from, above := v.steadyBefore(m.Position-int64(l.piece), max(c.trigger, c.answeredAt))
 		if float64(m.Position-from) >= dialToneLeast*float64(l.second) && above > dialToneAbove && from-c.trigger >= firstTime*l.second {
 			l.dialTone = from
 			l.end(min(c.voice+l.tail, from), min(c.voice, from), call.EndedTone)
 			return
 		}
 	}
+}
+
+// liftedBefore says whether the line just before a position sounded as in the call, and clearly not as it does when it is idle.
+func (l *Line) liftedBefore(position int64) bool {
+	n := &l.sides[0].levels.noise
+	for i := 1; i <= len(n.blocks); i++ {
+		switch b := n.last(i); {
+		case b.end > position:
+		case b.end < position-liftedFor*l.second:
+			return l.apart(position)
+		case l.idleAt(i):
+			return false
+		}
+	}
+	return false
 }
 
 // gap finds where lately the line sounded for a moment as it does when it is idle, and clearly not as in the call.
@@ -81,7 +97,7 @@ func (l *Line) apart(to int64) bool {
 	for i := range l.sides {
 		n := &l.sides[i].levels.noise
 		inUse := n.between(max(l.call.trigger, l.call.answeredAt), to, l.second, noiseLeast)
-		if inUse.known && inUse.dB >= n.idle.dB+gapApart {
+		if n.idle.known && inUse.known && inUse.dB >= n.idle.dB+gapApart {
 			return true
 		}
 	}

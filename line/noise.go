@@ -43,6 +43,7 @@ const (
 	noiseInUse   = 1. / 2 // of the way from idle to in use
 
 	idleBefore = 20 // seconds before a call that are looked at
+	idleAfter  = 30 // seconds after a call, when the handset has been put back for certain
 	nowFor     = 10 // seconds that are now
 )
 
@@ -130,7 +131,8 @@ func (n *noiseFloor) tells(now loudness) handsetState {
 func (l *Line) learnIdle(trigger int64) {
 	for i := range l.sides {
 		n := &l.sides[i].levels.noise
-		if idle := n.between(max(trigger-idleBefore*l.second, l.earliest+l.second), trigger-l.second, l.second, noiseLeast); idle.known {
+		idle := n.between(max(trigger-idleBefore*l.second, l.earliest+l.second), trigger-l.second, l.second, noiseLeast)
+		if idle.known && (!n.idle.known || idle.dB < n.idle.dB || trigger-l.earliest > idleAfter*l.second) {
 			n.idle = idle
 		}
 		n.inUse = loudness{}

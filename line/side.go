@@ -113,15 +113,15 @@ func (v *levels) end(position int64, level float64) {
 }
 
 // steadyBefore is since when it was as loud as it is just before a position, and by how many dB louder than the least that
-// was heard lately.
-func (v *levels) steadyBefore(position int64) (from int64, above float64) {
+// was heard lately, not before another position.
+func (v *levels) steadyBefore(position, after int64) (from int64, above float64) {
 	sum, n, least := 0.0, 0.0, math.Inf(1)
 	from = position
 	steady := true
 	for i := 1; i < levelsKept; i++ {
 		p := v.pieces[(v.next-i+2*levelsKept)%levelsKept]
 		before := v.pieces[(v.next-i-1+2*levelsKept)%levelsKept]
-		if p.end > position || p.end == 0 || before.end == 0 {
+		if p.end > position || p.end == 0 || before.end <= after {
 			continue
 		}
 		two := (p.power + before.power) / 2
