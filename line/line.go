@@ -19,10 +19,17 @@
 // # When it ends
 //
 // With a hook, when the handset is put back; for no longer than Config.Flash that is a flash, which does not end a call.
-// Otherwise when nothing was heard for the hang-over, be it voices, music or beeps. Either way a busy, reorder or dial tone
-// in a call ends it where the tone began, but a dial tone that comes before anything else, or after a flash, does not.
-// What goes on of the tone afterwards begins no new call, for it is as loud all the time; the first voice does. It rings,
-// or caller ID comes that was not announced by the tone of a waiting call: the call before is over, and the next begins.
+// Otherwise when nothing was heard for a while, be it voices, music or beeps. How long depends on the line's noise, which
+// mostly is another while the handset is lifted: Config.PutBack where it is that of the idle line again; four times the
+// hang-over where it is as it was in the call, which then is on hold; the hang-over where it tells nothing.
+//
+// Either way a busy, reorder or dial tone in a call ends it where the tone began, but a dial tone that comes before anything
+// else, or after a flash, does not. What goes on of the tone afterwards begins no new call, for it is as loud all the time;
+// the first voice does.
+//
+// The call before is over, and the next begins, when it rings, or caller ID comes that was not announced by the tone of a
+// waiting call, but for where the noise says that the handset is lifted; and when the first digit after a while is keyed into
+// a dial tone, of whatever country, or after a moment in which the line was idle.
 //
 // A call that rang and was not answered, which is to say that the handset was not lifted or no voice heard, ends so much
 // after the last ring, and is followed by an event that says how often it rang. Of calls in which hardly anything
@@ -50,8 +57,8 @@ import (
 // Config is when a call begins and ends.
 type Config struct {
 	PreRoll   time.Duration // kept from before what began the call
-	HangOver  time.Duration // silence that ends a call where there is no hook
-	PutBack   time.Duration // the same, where the line has become quieter than in the call, as it does when the handset is put back
+	HangOver  time.Duration // silence that ends a call where there is no hook, and nobody knows whether the handset is lifted
+	PutBack   time.Duration // the same, where the line sounds as it does when it is idle
 	Tail      time.Duration // kept after the last voice, ring, or beginning of a tone; at most HangOver
 	MinLength time.Duration // of voice, pauses not counted, that must be heard Within this time for a call to begin
 	Within    time.Duration
@@ -71,7 +78,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		PreRoll:   2 * time.Second,
-		HangOver:  75 * time.Second,
+		HangOver:  150 * time.Second,
 		PutBack:   15 * time.Second,
 		Tail:      time.Second,
 		MinLength: 500 * time.Millisecond,

@@ -110,7 +110,7 @@ func newConfig() config {
 		},
 		Calls: callsConfig{
 			PreRoll:  settings.Duration(2 * time.Second),
-			HangOver: settings.Duration(75 * time.Second),
+			HangOver: settings.Duration(150 * time.Second),
 			PutBack:  settings.Duration(15 * time.Second),
 			Tail:     settings.Duration(time.Second),
 			Shortest: settings.Duration(3 * time.Second),
