@@ -2,7 +2,11 @@ package line
 
 import "github.com/linekeeper/linekeeper/call"
 
-const messageTime = 2 // seconds that caller ID lasts at most
+const (
+	messageTime = 2 // seconds that caller ID lasts at most
+	gapToRing   = 4 // seconds from the last of the idle line to a ring: in it there may be caller ID
+	ringLeast   = 7 // tenths of a second that it must have rung for a call to be missed: a thump may ring for a moment
+)
 
 // bell is what is known of the telephone's ringing.
 type bell struct {
@@ -66,6 +70,9 @@ func (l *Line) rang(before int64) {
 	case !c.incoming && c.reason == call.BeganVoice && min(c.voice, b.begin)-c.trigger < messageTime*l.second && b.begin-c.voice < l.ringGap:
 		// what was heard as voice was this ring, or a message before it that was damaged
 		l.bellBegan()
+	case l.idleBefore(b.begin, gapToRing):
+		l.next(b.begin, call.BeganRing)
+		l.bellBegan()
 	case b.begin-c.voice < l.second || l.known() < b.begin-l.second/2:
 		return // in the middle of voices or music
 	case l.liftedBefore(b.begin):
@@ -94,8 +101,8 @@ func (l *Line) missed() bool {
 	if !c.incoming || c.answered || b.on || l.known()-last < l.ringGap {
 		return false
 	}
-	if b.count == 0 {
-		l.end(c.voice+l.tail, c.voice, call.EndedSilence) // caller ID, and then no ring
+	if b.count == 0 || b.count == 1 && b.end-b.begin < ringLeast*l.second/10 && c.reason == call.BeganRing {
+		l.end(last+l.tail, last, call.EndedSilence) // caller ID, and then no ring; or hardly a ring
 		return true
 	}
 	missed := call.Missed{Rings: b.count, Waited: float64(b.end-b.first) / float64(l.format.Rate)}

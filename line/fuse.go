@@ -102,6 +102,9 @@ func (l *Line) putBack() {
 
 // toned takes a tone of the exchange.
 func (l *Line) toned(m call.Mark) {
+	if l.faint(m) {
+		return
+	}
 	c := &l.call
 	kind := tone.Kind(m.Value)
 	if kind == tone.Dial && !l.inCall && !l.hook.is && !l.after.on {
@@ -173,6 +176,9 @@ func (l *Line) silent(m call.Mark) {
 
 // heard takes a stretch of voice.
 func (l *Line) heard(s *side, span voice.Span) {
+	if l.elsewhere(s, span) {
+		return
+	}
 	l.lastHeard = max(l.lastHeard, span.End)
 	if span.Begin > s.run.End {
 		s.run.Begin = span.Begin

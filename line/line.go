@@ -46,6 +46,7 @@
 package line
 
 import (
+	"math"
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -150,6 +151,8 @@ type Line struct {
 	dialKnown bool      // the tones have told one
 	lastID    call.Mark // the last intact caller ID
 	lastHeard int64
+	loudTone  float64 // how loud the line's own tones are, in dBFS
+	loudVoice float64 // and the voices of its calls; -Inf: nobody knows
 	alarm     string
 	found     marks
 	keyedIDs  callerid.Keyed
@@ -208,6 +211,7 @@ func (l *Line) Feed(p pcm.Period) []call.Event {
 
 func (l *Line) start(at int64) {
 	l.started, l.position, l.earliest, l.dialTone, l.lastHeard = true, at, at, never, at
+	l.loudTone, l.loudVoice = l.cfg.Voice.Least, math.Inf(-1)
 	l.bell.end, l.hook.recall, l.lastID.Position = never, never, never
 	l.lastDigit = never
 	for i := range l.sides {

@@ -26,7 +26,7 @@ func (l *Line) nextCall(m call.Mark) {
 	if !l.inCall || l.hook.is || !happened || c.incoming && !c.answered || m.Position-before < betweenDigits*l.second {
 		return
 	}
-	if begin, end, ok := l.gap(m.Position); ok {
+	if begin, end, ok := l.gap(m.Position, gapBefore); ok {
 		l.dialTone = end
 		l.end(min(c.voice, begin)+l.tail, min(c.voice, begin), call.EndedNext)
 		return
@@ -57,11 +57,17 @@ func (l *Line) liftedBefore(position int64) bool {
 	return false
 }
 
-// gap finds where lately the line sounded for a moment as it does when it is idle, and clearly not as in the call.
-func (l *Line) gap(before int64) (begin, end int64, ok bool) {
+// idleBefore says whether the line was idle shortly before a position.
+func (l *Line) idleBefore(position, seconds int64) bool {
+	_, _, ok := l.gap(position, seconds)
+	return ok
+}
+
+// gap finds where in the last seconds the line sounded for a moment as it does when it is idle, and clearly not as in the call.
+func (l *Line) gap(before, seconds int64) (begin, end int64, ok bool) {
 	noise := &l.sides[0].levels.noise
 	run := 0
-	for i := 1; i <= len(noise.blocks) && i <= 2*(gapBefore+nowFor); i++ {
+	for i := 1; i <= len(noise.blocks) && i <= 2*int(seconds+nowFor); i++ {
 		b := noise.last(i)
 		switch {
 		case b.end > before:
@@ -72,7 +78,7 @@ func (l *Line) gap(before int64) (begin, end int64, ok bool) {
 			begin = b.end - l.second/2
 		case run >= gapBlocks:
 			return begin, end, l.apart(begin)
-		case b.end < before-gapBefore*l.second:
+		case b.end < before-seconds*l.second:
 			return 0, 0, false
 		default:
 			run = 0
@@ -96,7 +102,7 @@ func (l *Line) idleAt(back int) bool {
 func (l *Line) apart(to int64) bool {
 	for i := range l.sides {
 		n := &l.sides[i].levels.noise
-		inUse := n.between(max(l.call.trigger, l.call.answeredAt), to, l.second, noiseLeast)
+		inUse := n.between(max(l.call.trigger, l.call.answeredAt), to, l.second)
 		if n.idle.known && inUse.known && inUse.dB >= n.idle.dB+gapApart {
 			return true
 		}

@@ -17,6 +17,7 @@ type noiseFloor struct {
 	next   int
 
 	idle, inUse loudness // before the last call, and in it
+	usual       float64  // dB from idle to in use, of the last call of which it is known
 }
 
 // loudness is how loud a noise is, where that is known.
@@ -77,14 +78,14 @@ func (n *noiseFloor) last(back int) block { return n.blocks[(n.next-back)%noiseB
 func (n *noiseFloor) lost() { n.sum, n.pieces, n.inners = 0, 0, 0 }
 
 // between is how loud the noise was between two positions, if they are far enough apart.
-func (n *noiseFloor) between(from, to, second int64, least int) loudness {
+func (n *noiseFloor) between(from, to, second int64) loudness {
 	var all []float64
 	for _, b := range n.blocks {
 		if b.end-second/2 >= from && b.end <= to {
 			all = append(all, b.dB)
 		}
 	}
-	if len(all) < least {
+	if len(all) < noiseLeast {
 		return loudness{}
 	}
 	slices.Sort(all)
@@ -131,7 +132,7 @@ func (n *noiseFloor) tells(now loudness) handsetState {
 func (l *Line) learnIdle(trigger int64) {
 	for i := range l.sides {
 		n := &l.sides[i].levels.noise
-		idle := n.between(max(trigger-idleBefore*l.second, l.earliest+l.second), trigger-l.second, l.second, noiseLeast)
+		idle := n.between(max(trigger-idleBefore*l.second, l.earliest+l.second), trigger-l.second, l.second)
 		if idle.known && (!n.idle.known || idle.dB < n.idle.dB || trigger-l.earliest > idleAfter*l.second) {
 			n.idle = idle
 		}
@@ -139,15 +140,29 @@ func (l *Line) learnIdle(trigger int64) {
 	}
 }
 
-// handsetNow is what the noise tells since the last voice, or the last seconds.
-func (l *Line) handsetNow() (is handsetState) {
+// learnInUse learns the noise of the call up to the last voice. After a long silence nothing is kept of the time before, and
+// it stays as it was.
+func (l *Line) learnInUse() {
 	c := &l.call
 	for i := range l.sides {
 		n := &l.sides[i].levels.noise
-		if inUse := n.between(max(c.trigger, c.answeredAt), c.voice, l.second, noiseLeast); inUse.known {
-			n.inUse = inUse // and otherwise as it was: after a long silence nothing is kept of the time before
+		inUse := n.between(max(c.trigger, c.answeredAt), c.voice, l.second)
+		if !inUse.known {
+			continue
 		}
-		is = max(is, n.tells(n.between(max(c.voice+l.second, l.position-nowFor*l.second), l.position, l.second, noiseLeast)))
+		if n.inUse = inUse; n.idle.known {
+			n.usual = inUse.dB - n.idle.dB
+		}
+	}
+}
+
+// handsetNow is what the noise tells since the last voice, or the last seconds.
+func (l *Line) handsetNow() (is handsetState) {
+	c := &l.call
+	l.learnInUse()
+	for i := range l.sides {
+		n := &l.sides[i].levels.noise
+		is = max(is, n.tells(n.between(max(c.voice+l.second, l.position-nowFor*l.second), l.position, l.second)))
 	}
 	return is
 }

@@ -1,6 +1,8 @@
 package line
 
 import (
+	"math"
+
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/line/voice"
 )
@@ -16,9 +18,10 @@ type present struct {
 	incoming   bool  // it rang
 	answered   bool
 	answeredAt int64
-	talk       int64 // frames heard since the last ring that are neither ring nor message
-	talkFrom   int64 // what is heard before is none
-	said       int64 // frames of what is as uneven as voices are
+	talk       int64   // frames heard since the last ring that are neither ring nor message
+	talkFrom   int64   // what is heard before is none
+	said       int64   // frames of what is as uneven as voices are
+	loud       float64 // how loud the loudest of that was, in dBFS
 	number     number
 	handset    handsetState // of the silence that there is now
 }
@@ -181,7 +184,7 @@ func (l *Line) begin(trigger int64, reason call.Reason) {
 	}
 	l.learnIdle(trigger)
 	l.inCall, l.after.on, l.hook.over = true, false, false
-	l.call = present{reason: reason, began: min(at, l.position), trigger: trigger, voice: trigger}
+	l.call = present{reason: reason, began: min(at, l.position), trigger: trigger, voice: trigger, loud: math.Inf(-1)}
 	l.bell.count = 0
 	l.events = append(l.events, call.Event{Kind: call.EventBegan, Position: l.call.began, Reason: reason})
 	for _, m := range l.held {
@@ -204,6 +207,8 @@ func (l *Line) end(at, happened int64, reason call.Reason) {
 	at = min(max(at, c.began), l.position)
 	short := happened-c.trigger < l.shortest && c.reason != call.BeganContinued && reason != call.EndedMissed &&
 		reason != call.EndedLongest && reason != call.EndedCardLost
+	l.learnInUse()
+	l.learnLoud()
 	l.inCall, l.earliest = false, at
 	l.events = append(l.events, call.Event{Kind: call.EventEnded, Position: at, Reason: reason, Short: short})
 	l.forget()
