@@ -45,12 +45,6 @@ func (p *proxy) cutAfter(bytes int64) {
 	p.left = bytes
 }
 
-func (p *proxy) carried() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.bytes
-}
-
 func (p *proxy) accept() {
 	for {
 		near, err := p.listener.Accept()
@@ -102,7 +96,6 @@ func (p *proxy) spend(n int) int {
 			p.left -= int64(n)
 		}
 	}
-	p.bytes += int64(n)
 	return n
 }
 
