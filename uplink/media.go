@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -28,17 +29,18 @@ func (s *session) startMedia(ctx context.Context) (bool, error) {
 	if s.stale || len(s.plan.calls) == 0 && s.plan.more {
 		s.replan()
 	}
-	if len(s.plan.calls) == 0 {
+	i := slices.IndexFunc(s.plan.calls, s.permitted.admits)
+	if i < 0 {
 		return false, nil
 	}
-	next := s.plan.calls[0]
+	next := s.plan.calls[i]
 	if s.unasked(next) {
 		return true, s.have(ctx)
 	}
 	if s.streams.has(next.Call) {
 		return false, nil // its end has just come; the rest follows
 	}
-	s.plan.calls = s.plan.calls[1:]
+	s.plan.calls = slices.Delete(s.plan.calls, i, i+1)
 	s.start(ctx, next)
 	return true, nil
 }
@@ -89,7 +91,8 @@ func (s *session) start(ctx context.Context, w call.Waiting) {
 	case c.Receipt:
 		return
 	}
-	t := &transfer{session: s, ctx: ctx, call: c, number: w.Number, size: c.Manifest.Size, handed: make(chan struct{})}
+	ctx, cancel := context.WithCancelCause(ctx)
+	t := &transfer{session: s, ctx: ctx, cancel: cancel, call: c, number: w.Number, size: c.Manifest.Size, handed: make(chan struct{})}
 	if n := len(s.transfers); n > 0 {
 		t.turn = s.transfers[n-1].handed
 	} else {
@@ -138,6 +141,7 @@ func (s *session) remove(t *transfer) (first bool) {
 
 // finished deals with the outcome of a transfer. Its error means that the link has failed.
 func (s *session) finished(ctx context.Context, t *transfer) error {
+	defer t.cancel(nil)
 	first := s.remove(t)
 	c, id := t.call, t.call.Header.Call
 	var refused *RefusedError
@@ -150,6 +154,9 @@ func (s *session) finished(ctx context.Context, t *transfer) error {
 	case ctx.Err() != nil:
 		s.doubt(id)
 		return ctx.Err()
+	case errors.Is(context.Cause(t.ctx), errNotNow):
+		s.doubt(id)
+		return nil
 	case errors.As(t.err, &refused):
 		if err := s.park(ctx, c, refused.Reason); err != nil {
 			return err

@@ -44,6 +44,8 @@ var ErrStalled = errors.New("nothing got through")
 // that headquarters' TCP has acknowledged, and bytes that came from it. What the kernel merely holds for sending does
 // not count, so that a link of 9.6 kbit/s with a deep queue is told from a dead one. The zero value is ready.
 type Network struct {
+	Traffic *Traffic // what goes is counted and held down there; nil: nowhere
+
 	mu    sync.Mutex
 	moved int64 // of connections that are closed
 	conns map[*connection]struct{}
@@ -53,6 +55,8 @@ type connection struct {
 	*net.TCPConn
 	flow
 	network       *Network
+	ended         context.Context
+	end           context.CancelFunc
 	read, written int64 // under network.mu
 
 	writing sync.Mutex
@@ -79,6 +83,7 @@ func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, 
 		return nil, errors.Join(fmt.Errorf("dial %s %s: %w", network, address, err), c.Close())
 	}
 	conn := &connection{TCPConn: tcp, flow: flow{raw: raw}, network: n}
+	conn.ended, conn.end = context.WithCancel(context.Background())
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.conns == nil {
@@ -202,10 +207,11 @@ func (c *connection) queued() int64 {
 }
 
 func (c *connection) Read(b []byte) (int, error) {
-	n, err := c.TCPConn.Read(b)
+	n, err := c.TCPConn.Read(b[:c.network.Traffic.pieces(len(b))])
 	c.network.mu.Lock()
 	c.read += int64(n)
 	c.network.mu.Unlock()
+	c.network.Traffic.spend(c.ended, n)
 	return n, err
 }
 
@@ -243,6 +249,8 @@ func (c *connection) push(more bool) error {
 		if more && n > packet {
 			n -= n % packet
 		}
+		n = c.network.Traffic.pieces(n)
+		c.network.Traffic.spend(c.ended, n)
 		n, err = c.send(c.kept[:n])
 		c.kept = c.kept[:copy(c.kept, c.kept[n:])]
 		c.network.mu.Lock()
@@ -269,6 +277,7 @@ func (c *connection) SetWriteDeadline(t time.Time) error {
 
 // Close implements net.Conn.
 func (c *connection) Close() error {
+	c.end()
 	c.network.mu.Lock()
 	if _, open := c.network.conns[c]; open {
 		delete(c.network.conns, c)

@@ -21,11 +21,16 @@ var errReturn = errors.New("going back to the first choice of transport")
 // Run delivers until ctx ends, and gives ctx's error.
 func (u *Uplink) Run(ctx context.Context) error {
 	var wait retry
-	for ctx.Err() == nil {
+	for {
+		u.closed(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		var after time.Duration // as headquarters asked
+		var notNow bool
 		for i, t := range u.transports {
 			s := &session{Uplink: u, transport: t, preferred: i == 0, watched: make(chan error, 2), stale: true,
-				done: make(chan *transfer, mostTransfers), poked: make(chan struct{}, 1)}
+				done: make(chan *transfer, mostTransfers), poked: make(chan struct{}, 1), gated: make(chan Permit)}
 			err := s.run(ctx)
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -37,9 +42,13 @@ func (u *Uplink) Run(ctx context.Context) error {
 			if s.worked {
 				wait.reset()
 			}
-			if s.worked && !s.barren {
+			notNow = errors.Is(err, errNotNow)
+			if notNow || s.worked && !s.barren {
 				break // and from the first choice again
 			}
+		}
+		if notNow {
+			continue
 		}
 		pause := wait.fail(after)
 		u.log.Debug("next attempt to reach headquarters", "in", pause)
@@ -50,7 +59,6 @@ func (u *Uplink) Run(ctx context.Context) error {
 			wait.reset()
 		}
 	}
-	return ctx.Err()
 }
 
 // Retry ends the wait for the next attempt to connect, and the others are short again: the network has come back. It
@@ -81,6 +89,9 @@ type session struct {
 	running   sync.WaitGroup // their goroutines
 	done      chan *transfer // those that have ended
 	poked     chan struct{}
+
+	permitted Permit
+	gated     chan Permit // what is allowed from now on
 }
 
 // run connects and works until the link fails or ctx ends.
@@ -107,6 +118,9 @@ func (s *session) run(ctx context.Context) (err error) {
 	watcher.Go(func() { s.watchStatus(work, first) })
 	watcher.Go(func() { s.watchCommands(work) })
 	watcher.Go(func() { s.streamCalls(work) })
+	permitted := s.gate.permit()
+	s.permitted = permitted
+	watcher.Go(func() { s.watchGate(work, permitted) })
 	defer func() {
 		cancel()
 		watcher.Wait()
@@ -129,8 +143,11 @@ func (s *session) ready(ctx context.Context) error {
 // leave ends the connection. A recorder that stops of its own accord says so; of a link that failed headquarters finds
 // out in other ways.
 func (s *session) leave(ctx context.Context, why error) {
-	if ctx.Err() != nil || errors.Is(why, errReturn) {
+	if ctx.Err() != nil || errors.Is(why, errReturn) || errors.Is(why, errNotNow) {
 		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+		if errors.Is(why, errNotNow) { // so that headquarters knows why there is silence from now on
+			_ = s.transport.Status(bye, s.status())
+		}
 		if err := s.transport.Status(bye, wire.OfflineStatus(s.cfg.Device)); err != nil {
 			s.log.Debug("could not say farewell", "link", s.transport.Name(), "error", err)
 		}
@@ -200,6 +217,8 @@ func (s *session) wait(ctx context.Context, since time.Time) error {
 	case <-timer:
 		s.stale = true
 	case <-s.poked:
+	case p := <-s.gated:
+		return s.allow(p)
 	case t := <-s.done:
 		return s.finished(ctx, t)
 	case <-back:

@@ -71,7 +71,7 @@ func (s *session) streamCalls(ctx context.Context) {
 		case <-tick.C:
 		}
 		s.lookAtGrowing(time.Now())
-		if !s.streams.carried(s.meter.rate(time.Now()), time.Now()) {
+		if !s.gate.permit().Calls || !s.streams.carried(s.meter.rate(time.Now()), time.Now()) {
 			continue
 		}
 		for _, g := range s.streams.calls {

@@ -48,6 +48,7 @@ func (u *Uplink) trouble(id call.ID) *trouble {
 type transfer struct {
 	*session
 	ctx    context.Context
+	cancel context.CancelCauseFunc
 	call   call.Stored
 	number uint64 // of its end entry
 	size   int64  // of the file, as far as it goes this time

@@ -162,6 +162,10 @@ type Config struct {
 	Command func(wire.Command) error // does what headquarters wants; nil: nothing is done
 	Memory  Memory                   // nil: nothing is done at headquarters' command
 
+	Policy  Policy                             // of the link
+	Traffic *Traffic                           // of the transports; nil: the volume is not counted
+	Clock   func() (now time.Time, known bool) // by which the policy goes; nil: the system's
+
 	StatusEvery time.Duration // at the latest; 0: 5 min
 	StatusPause time.Duration // between two, however fast it changes; 0: 10 s
 	ReturnAfter time.Duration // an idle link that is not the first choice is given up for it after this; 0: 1 h
@@ -195,6 +199,7 @@ type Uplink struct {
 
 	meter   meter
 	streams streams
+	gate    *gate
 
 	// Of Run's goroutine:
 	begun       bool             // known is known
@@ -234,7 +239,12 @@ func New(store Store, transports []Transport, cfg Config) (*Uplink, error) {
 	if cfg.Observer == nil {
 		cfg.Observer = nobody{}
 	}
+	gate, err := openGate(cfg)
+	if err != nil {
+		return nil, err
+	}
 	return &Uplink{
+		gate:  gate,
 		store: store, transports: transports, cfg: cfg, log: cfg.Log,
 		wake: make(chan struct{}, 1), wakeStatus: make(chan struct{}, 1), now: make(chan struct{}, 1),
 		asked: make(map[call.ID]bool), troubles: make(map[call.ID]*trouble),

@@ -83,6 +83,7 @@ type uplinkConfig struct {
 	Priority []uplink.Priority `toml:"priority"` // the sorts of calls that go first
 	HTTPS    string            `toml:"https"`
 	MQTT     string            `toml:"mqtt"`
+	Policy   policyConfig      `toml:"policy"`
 }
 
 type lightConfig struct {
@@ -124,7 +125,7 @@ func newConfig() config {
 			Zone:    "Local",
 		},
 		Encoder: encoderConfig{Codec: "opus", Complexity: 5},
-		Uplink:  uplinkConfig{Order: []string{"https", "mqtt"}, Priority: uplink.DefaultPriority()},
+		Uplink:  uplinkConfig{Order: []string{"https", "mqtt"}, Priority: uplink.DefaultPriority(), Policy: policyConfig{Zone: "Local"}},
 		Pause:   pauseConfig{Longest: settings.Duration(10 * time.Minute)},
 	}
 }
@@ -240,6 +241,9 @@ func (c *config) checkUplink() []error {
 		if name != "https" && name != "mqtt" {
 			all = append(all, c.wrong("uplink.order", 0, "%q is neither https nor mqtt", name))
 		}
+	}
+	if _, err := c.linkPolicy(); err != nil {
+		all = append(all, err)
 	}
 	if err := uplink.CheckPriority(c.Uplink.Priority); err != nil {
 		all = append(all, c.wrong("uplink.priority", 0, "%v", err))

@@ -28,6 +28,7 @@ const (
 	controlPause  = "/pause"  // POST a pauseRequest, answered with a pauseAnswer
 	controlHold   = "/hold"   // POST a holdRequest, answered with a holdAnswer
 
+	controlUplink  = "/uplink"  // POST a linkRequest, answered with a linkAnswer
 	controlRequeue = "/requeue" // POST a requeueRequest, answered with a requeueAnswer
 )
 
@@ -38,6 +39,8 @@ type statusReport struct {
 	Cards  []cardReport `json:"cards"`
 	Sync   time.Time    `json:"last_sync"`
 	Uplink string       `json:"uplink"` // what it does now, in words
+
+	Delivery *deliveryReport `json:"delivery,omitempty"` // nil: it delivers to nobody
 }
 
 // cardReport is a sound card.

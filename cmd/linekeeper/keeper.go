@@ -175,8 +175,12 @@ func (k *keeper) conditions(ring buffer.Status) (c call.Conditions, reasons []st
 	}
 	c.Waiting = ring.WaitingCalls
 	if k.up != nil {
-		if s := k.up.Snapshot(); s.Link == "" {
-			c.Offline = true
+		s, p := k.up.Snapshot(), k.up.Permit()
+		c.Offline = s.Link == ""
+		switch {
+		case !p.Calls:
+			because("calls wait: %s", p.Why)
+		case c.Offline:
 			because("headquarters is not reached: %s", s.LastError)
 		}
 	}
@@ -244,6 +248,7 @@ func (k *keeper) control() http.Handler {
 	mux.HandleFunc("POST "+controlPause, k.answerPause)
 	mux.HandleFunc("POST "+controlHold, k.answerHold)
 	mux.HandleFunc("POST "+controlRequeue, k.answerRequeue)
+	mux.HandleFunc("POST "+controlUplink, k.answerUplink)
 	mux.Handle(courier.Path, k.desk(k.log).Handler())
 	return mux
 }
@@ -257,6 +262,7 @@ func (k *keeper) statusReport() (statusReport, error) {
 	if k.up != nil {
 		s := k.up.Snapshot()
 		r.Waiting.Link = s.Link
+		r.Delivery = k.delivery()
 		switch {
 		case s.Link == "":
 			r.Uplink = "not connected: " + s.LastError

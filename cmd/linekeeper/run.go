@@ -77,6 +77,12 @@ func runRecorder(ctx context.Context, cfg config, log *slog.Logger) (err error) 
 	}
 	if k.up != nil {
 		all.Go(func() error { return k.up.Run(ctx) })
+		all.Go(func() error {
+			if err := uplink.WatchNetwork(ctx, k.up.Retry); ctx.Err() == nil {
+				log.Warn("it will not be noticed at once when the network comes back", "error", err)
+			}
+			return nil
+		})
 	}
 	all.Go(func() error { return k.run(ctx) })
 	all.Go(func() error { return serveControl(ctx, cfg.Control, k.control(), log) })
@@ -94,17 +100,22 @@ func newUplink(d *device, status func() wire.Status, log *slog.Logger) (*uplink.
 	if !d.cfg.hasUplink() {
 		return nil, nil
 	}
+	policy, err := d.cfg.linkPolicy()
+	if err != nil {
+		return nil, err
+	}
+	traffic := uplink.NewTraffic(int64(d.cfg.Uplink.Policy.Rate))
 	var transports []uplink.Transport
 	for _, name := range d.cfg.Uplink.Order {
 		switch {
 		case name == "https" && d.cfg.Uplink.HTTPS != "":
-			t, err := tus.New(d.cfg.Uplink.HTTPS, d.id.tls, tus.Options{})
+			t, err := tus.New(d.cfg.Uplink.HTTPS, d.id.tls, tus.Options{Traffic: traffic})
 			if err != nil {
 				return nil, err
 			}
 			transports = append(transports, t)
 		case name == "mqtt" && d.cfg.Uplink.MQTT != "":
-			t, err := mqtt.New(d.cfg.Uplink.MQTT, d.id.tls, d.id.device, mqtt.Options{})
+			t, err := mqtt.New(d.cfg.Uplink.MQTT, d.id.tls, d.id.device, mqtt.Options{Traffic: traffic})
 			if err != nil {
 				return nil, err
 			}
@@ -117,6 +128,7 @@ func newUplink(d *device, status func() wire.Status, log *slog.Logger) (*uplink.
 		Recipients: d.id.recipients.Told,
 		Ready:      func(ctx context.Context) error { return d.id.enroller.Ready(ctx, log) },
 		Command:    func(c wire.Command) error { return obey(d.ring, c) }, Memory: d.ring,
+		Policy: policy, Traffic: traffic,
 	})
 }
 

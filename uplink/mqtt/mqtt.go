@@ -39,6 +39,8 @@ const longestAnswer = 10 * time.Minute
 
 // Options may be left zero.
 type Options struct {
+	Traffic *uplink.Traffic // where what goes is counted and held down; nil: nowhere
+
 	Stall     time.Duration // the link is given up after nothing has come for so long, at the most; 0: uplink.Silence
 	KeepAlive time.Duration // whole seconds; 0: 60 s
 	Receipt   time.Duration // how long the receipt may come after the end of a transfer; 0: 30 s
@@ -82,7 +84,9 @@ func New(address string, cfg *tls.Config, device call.DeviceID, opts Options) (*
 	opts.Stall = orDefault(opts.Stall, uplink.Silence)
 	opts.KeepAlive = orDefault(opts.KeepAlive, time.Minute)
 	opts.Receipt = orDefault(opts.Receipt, 30*time.Second)
-	return &Transport{host: net.JoinHostPort(u.Hostname(), port), tls: cfg, device: device, opts: opts}, nil
+	t := &Transport{host: net.JoinHostPort(u.Hostname(), port), tls: cfg, device: device, opts: opts}
+	t.network.Traffic = opts.Traffic
+	return t, nil
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {

@@ -37,6 +37,8 @@ const maxReason = 200 // bytes of headquarters' words in an error
 
 // Options may be left zero.
 type Options struct {
+	Traffic *uplink.Traffic // where what goes is counted and held down; nil: nowhere
+
 	Stall time.Duration // a request is given up after nothing has moved for so long, at the most; 0: uplink.Silence
 }
 
@@ -65,6 +67,7 @@ func New(address string, cfg *tls.Config, opts Options) (*Transport, error) {
 		opts.Stall = uplink.Silence
 	}
 	t := &Transport{base: base, stall: opts.Stall}
+	t.network.Traffic = opts.Traffic
 	t.client = &http.Client{
 		Transport: &http.Transport{
 			DialContext:         t.network.Dial,
