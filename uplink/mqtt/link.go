@@ -106,7 +106,7 @@ func (t *Transport) options(ctx context.Context, l *link) (*paho.ClientOptions, 
 	o.SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { l.dispatch(m.Topic(), m.Payload()) })
 	o.SetConnectionLostHandler(func(paho.Client, error) { close(l.lost) })
 	o.SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
-		c, err := t.network.Dial(ctx, "tcp", t.host)
+		c, err := t.network.DialThrough(ctx, t.proxy, t.host)
 		if err != nil {
 			return nil, err
 		}

@@ -53,6 +53,7 @@ type Transport struct {
 	device  call.DeviceID
 	opts    Options
 	network uplink.Network
+	proxy   func(*url.URL) (*url.URL, error)
 
 	mu      sync.Mutex
 	link    *link // nil: none
@@ -84,7 +85,7 @@ func New(address string, cfg *tls.Config, device call.DeviceID, opts Options) (*
 	opts.Stall = orDefault(opts.Stall, uplink.Silence)
 	opts.KeepAlive = orDefault(opts.KeepAlive, time.Minute)
 	opts.Receipt = orDefault(opts.Receipt, 30*time.Second)
-	t := &Transport{host: net.JoinHostPort(u.Hostname(), port), tls: cfg, device: device, opts: opts}
+	t := &Transport{host: net.JoinHostPort(u.Hostname(), port), tls: cfg, device: device, opts: opts, proxy: uplink.ProxyFromEnvironment()}
 	t.network.Traffic = opts.Traffic
 	return t, nil
 }

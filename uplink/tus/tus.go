@@ -68,10 +68,11 @@ func New(address string, cfg *tls.Config, opts Options) (*Transport, error) {
 	}
 	t := &Transport{base: base, stall: opts.Stall}
 	t.network.Traffic = opts.Traffic
+	proxy := uplink.ProxyFromEnvironment()
 	t.client = &http.Client{
 		Transport: &http.Transport{
 			DialContext:         t.network.Dial,
-			Proxy:               http.ProxyFromEnvironment,
+			Proxy:               func(r *http.Request) (*url.URL, error) { return proxy(r.URL) },
 			TLSClientConfig:     uplink.TLS(cfg),
 			TLSHandshakeTimeout: opts.Stall,
 			ForceAttemptHTTP2:   true,
