@@ -14,6 +14,7 @@ type Grade string
 const (
 	GradeNone Grade = "none" // a board without a clock that nobody has set
 	GradeRTC  Grade = "rtc"  // from a real-time clock, not confirmed since boot
+	GradeHQ   Grade = "hq"   // from headquarters, over an authenticated connection; of corrections only
 	GradeNTP  Grade = "ntp"  // synchronised since boot
 )
 
@@ -245,10 +246,16 @@ type Missed struct {
 	Waited float64 `json:"waited"` // seconds from the first ring's beginning to the last one's end
 }
 
-// Correction maps what a boot's clock said to what it should have said: to every wall time of that boot's anchors Add is
-// to be added.
+// Better says whether a clock of this grade is to be believed before one of another.
+func (g Grade) Better(than Grade) bool {
+	rank := map[Grade]int{GradeRTC: 1, GradeHQ: 2, GradeNTP: 3}
+	return rank[g] > rank[than]
+}
+
+// Correction maps what a boot's clock said to what it should have said: to every wall time of that boot's anchors whose
+// grade is worse than Grade, Add is to be added. The anchor of its own entry is still by the clock as it was before.
 type Correction struct {
-	BootID string        `json:"boot"`
+	BootID string        `json:"boot"` // that of the entry's own anchor
 	Add    time.Duration `json:"add"`   // nanoseconds
 	Grade  Grade         `json:"grade"` // of the corrected time
 }

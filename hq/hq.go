@@ -50,28 +50,31 @@ const (
 
 // Call is a line of the library.
 type Call struct {
-	ID        call.ID
-	Device    call.DeviceID
-	Site      string
-	Line      string
-	Number    uint64 // of its begin entry
-	Stage     Stage
-	Began     time.Time // UTC, as the recorder believed
-	Grade     call.Grade
-	Duration  time.Duration
-	BeganBy   call.Reason
-	EndedBy   call.Reason
-	Codec     call.Codec
-	Channels  int
-	Sides     []string
-	Rate      int
-	Gaps      []call.Gap
-	Recovered bool
-	Short     bool  // too short to be of interest: lists leave it out
-	Size      int64 // of the call file
-	SHA256    string
-	Received  time.Time // when it became durable
-	Via       string    // https, mqtt or courier
+	ID            call.ID
+	Device        call.DeviceID
+	Site          string
+	Line          string
+	Number        uint64 // of its begin entry
+	Stage         Stage
+	Began         time.Time // UTC, corrected where the recorder has said that its clock was wrong
+	Grade         call.Grade
+	Boot          string    // of the recorder, by whose clock it began; empty: not known
+	Believed      time.Time // when it began, as the recorder believed then
+	BelievedGrade call.Grade
+	Duration      time.Duration
+	BeganBy       call.Reason
+	EndedBy       call.Reason
+	Codec         call.Codec
+	Channels      int
+	Sides         []string
+	Rate          int
+	Gaps          []call.Gap
+	Recovered     bool
+	Short         bool  // too short to be of interest: lists leave it out
+	Size          int64 // of the call file
+	SHA256        string
+	Received      time.Time // when it became durable
+	Via           string    // https, mqtt or courier
 }
 
 // Query asks for calls, newest first.

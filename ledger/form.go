@@ -128,7 +128,7 @@ func checkCorrection(c *call.Correction) error {
 		return errors.New("correction entry of no boot")
 	}
 	switch c.Grade {
-	case call.GradeNone, call.GradeRTC, call.GradeNTP:
+	case call.GradeNone, call.GradeRTC, call.GradeHQ, call.GradeNTP:
 		return nil
 	}
 	return fmt.Errorf("correction of grade %q", c.Grade)

@@ -40,6 +40,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/pcm"
@@ -275,6 +276,16 @@ func (r *Recorder) Lose(first, last uint64) error {
 	_, err := r.cfg.add(call.Entry{Type: call.EntryLost, Anchor: r.cfg.Clock.Anchor(), Lost: &call.Lost{First: first, Last: last}})
 	if err != nil {
 		return fmt.Errorf("enter the loss of entries %d to %d: %w", first, last, err)
+	}
+	return nil
+}
+
+// Correct enters into the ledger that the clock of a boot was wrong: at is a moment of it as the clock had it. Nothing that
+// was signed before is signed again.
+func (r *Recorder) Correct(at call.Anchor, add time.Duration, grade call.Grade) error {
+	_, err := r.cfg.add(call.Entry{Type: call.EntryCorrection, Anchor: at, Correction: &call.Correction{BootID: at.BootID, Add: add, Grade: grade}})
+	if err != nil {
+		return fmt.Errorf("enter the correction of the clock by %v: %w", add, err)
 	}
 	return nil
 }

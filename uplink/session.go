@@ -285,6 +285,7 @@ func (s *session) have(ctx context.Context) error {
 			t.doubt = false
 		}
 	}
+	s.tellTime(answer)
 	s.reconcile(q.Calls, answer)
 	if answer.Recipients != "" && s.cfg.Recipients != nil {
 		if err := s.cfg.Recipients(answer.Recipients); err != nil {
@@ -292,6 +293,17 @@ func (s *session) have(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// tellTime tells headquarters' time. That of the answer itself could be anybody's, at a broker; its word on recipients is
+// signed when it answers.
+func (s *session) tellTime(answer wire.HaveAnswer) {
+	if answer.Recipients == "" || s.cfg.Time == nil {
+		return
+	}
+	if r, err := wire.VerifyRecipients(s.cfg.ReceiptKey, answer.Recipients); err == nil && r.Device == s.cfg.Device {
+		s.cfg.Time(r.Time)
+	}
 }
 
 func (s *session) reconcile(asked []call.ID, answer wire.HaveAnswer) {

@@ -162,6 +162,8 @@ type Config struct {
 	Command func(wire.Command) error // does what headquarters wants; nil: nothing is done
 	Memory  Memory                   // nil: nothing is done at headquarters' command
 
+	Time func(time.Time) // told headquarters' time, as it was signed, at each connection; nil: nobody wants to know
+
 	Policy  Policy                             // of the link
 	Traffic *Traffic                           // of the transports; nil: the volume is not counted
 	Clock   func() (now time.Time, known bool) // by which the policy goes; nil: the system's

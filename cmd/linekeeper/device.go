@@ -33,6 +33,7 @@ type device struct {
 	hooks    map[string]*hook // of lines that have one, by name
 	tones    tone.Table       // of all countries
 	hours    recorder.Hours
+	time     *timekeeper // nil where nothing is delivered: replay
 }
 
 // openDevice opens the ring, closes what a crash left open, and makes the lines.

@@ -60,6 +60,7 @@ func (k *keeper) run(ctx context.Context) error {
 		if ring.WaitingCalls != last.WaitingCalls || ring.WaitingEntries != last.WaitingEntries {
 			k.wake()
 		}
+		k.time.look()
 		k.show(ring)
 		if card := k.stuck(); card != "" {
 			return fmt.Errorf("the sound library does not let go of card %s: only a new process may get it", card)
@@ -169,7 +170,7 @@ func (k *keeper) conditions(ring buffer.Status) (c call.Conditions, reasons []st
 		c.Fault = true
 		because("the card cannot be written: %s", ring.Err)
 	}
-	if k.clock.Grade() == call.GradeNone {
+	if k.time.Grade(k.clock.Grade()) == call.GradeNone {
 		c.Alarm = true
 		because("the clock is not set")
 	}
@@ -192,8 +193,8 @@ func (k *keeper) status() wire.Status {
 	ring := k.ring.Status()
 	conditions, reasons := k.conditions(ring)
 	s := wire.Status{
-		Device: k.id.device, Online: true, Time: time.Now().UTC(), Software: version,
-		State: conditions.State(), Reasons: reasons, Clock: k.clock.Grade(),
+		Device: k.id.device, Online: true, Time: k.time.Now().UTC(), Software: version,
+		State: conditions.State(), Reasons: reasons, Clock: k.time.Grade(k.clock.Grade()),
 		Lines:   []wire.LineStatus{},
 		Waiting: wire.Waiting{Calls: ring.WaitingCalls, Bytes: ring.WaitingBytes, Parked: ring.Parked, Entries: ring.WaitingEntries},
 		Ring:    wire.RingStatus{SizeBytes: ring.SizeBytes, FreeBytes: ring.FreeBytes, FreeHours: k.hours(ring.FreeBytes)},

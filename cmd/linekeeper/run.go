@@ -59,6 +59,9 @@ func runRecorder(ctx context.Context, cfg config, log *slog.Logger) (err error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, d.ring.Close()) }()
+	if d.time, err = d.newTimekeeper(clock, log); err != nil {
+		return err
+	}
 	k, err := newKeeper(d, log)
 	if err != nil {
 		return err
@@ -95,6 +98,23 @@ func runRecorder(ctx context.Context, cfg config, log *slog.Logger) (err error) 
 	return errors.Join(err, <-written)
 }
 
+// newTimekeeper goes on from what the ring has of the clock.
+func (d *device) newTimekeeper(clock systemClock, log *slog.Logger) (*timekeeper, error) {
+	floor := buildTime()
+	if d.id.tls != nil {
+		if issued := d.id.tls.Certificates[0].Leaf.NotBefore; issued.After(floor) {
+			floor = issued
+		}
+	}
+	t, err := newTimekeeper(clock.Anchor, d.ring.Kept(keptClock), floor)
+	if err != nil {
+		return nil, err
+	}
+	t.correct, t.log = d.recorder.Correct, log
+	t.keep = func(value []byte) error { return d.ring.Keep(keptClock, value) }
+	return t, nil
+}
+
 // newUplink connects the ring to headquarters, over the protocols of the settings; nil where there is none.
 func newUplink(d *device, status func() wire.Status, log *slog.Logger) (*uplink.Uplink, error) {
 	if !d.cfg.hasUplink() {
@@ -104,6 +124,7 @@ func newUplink(d *device, status func() wire.Status, log *slog.Logger) (*uplink.
 	if err != nil {
 		return nil, err
 	}
+	d.id.tls.Time = d.time.Now
 	traffic := uplink.NewTraffic(int64(d.cfg.Uplink.Policy.Rate))
 	var transports []uplink.Transport
 	for _, name := range d.cfg.Uplink.Order {
@@ -128,7 +149,7 @@ func newUplink(d *device, status func() wire.Status, log *slog.Logger) (*uplink.
 		Recipients: d.id.recipients.Told,
 		Ready:      func(ctx context.Context) error { return d.id.enroller.Ready(ctx, log) },
 		Command:    func(c wire.Command) error { return obey(d.ring, c) }, Memory: d.ring,
-		Policy: policy, Traffic: traffic,
+		Policy: policy, Traffic: traffic, Clock: d.time.Clock, Time: d.time.Told,
 	})
 }
 

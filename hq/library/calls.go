@@ -12,7 +12,7 @@ import (
 	"github.com/linekeeper/linekeeper/hq"
 )
 
-const callColumns = `c.id, l.device, l.site, l.line, c.number, c.stage, c.began, c.grade, c.duration, c.began_by, c.ended_by,
+const callColumns = `c.id, l.device, l.site, l.line, c.number, c.stage, c.began, c.grade, c.boot, c.believed, c.believed_grade, c.duration, c.began_by, c.ended_by,
 	c.codec, c.channels, c.sides, c.rate, c.gaps, c.recovered, c.short, c.size, c.sha256, c.received, c.via`
 
 // Call gives one call.
@@ -50,7 +50,8 @@ func (l *Library) Complete(ctx context.Context, a hq.Arrival) error {
 	h := a.Header
 	return l.change(ctx, fmt.Sprintf("complete call %s", h.Call), func(tx *sql.Tx) error {
 		n, err := l.updateCall(ctx, tx, h.Call, h.Device, h.Line, func(c *hq.Call) {
-			c.Number, c.Began, c.Grade = h.Number, h.Anchor.Wall, h.Anchor.Grade
+			c.Number = h.Number
+			believe(c, h.Anchor)
 			c.Codec, c.Channels, c.Sides, c.Rate = h.Codec, h.Channels, h.Sides, h.Rate
 			if h.Began != "" {
 				c.BeganBy = h.Began
@@ -83,6 +84,9 @@ func (l *Library) updateCall(ctx context.Context, tx *sql.Tx, id call.ID, device
 	}
 	isNew := err != nil
 	change(&c)
+	if err := correct(ctx, tx, &c); err != nil {
+		return 0, err
+	}
 	sides, err := json.Marshal(c.Sides)
 	if err != nil {
 		return 0, err
@@ -91,11 +95,11 @@ func (l *Library) updateCall(ctx context.Context, tx *sql.Tx, id call.ID, device
 	if err != nil {
 		return 0, err
 	}
-	values := []any{c.Number, c.Stage, nanos(c.Began), c.Grade, c.Duration, c.BeganBy, c.EndedBy, c.Codec, c.Channels,
+	values := []any{c.Number, c.Stage, nanos(c.Began), c.Grade, c.Boot, nanos(c.Believed), c.BelievedGrade, c.Duration, c.BeganBy, c.EndedBy, c.Codec, c.Channels,
 		string(sides), c.Rate, string(gaps), c.Recovered, c.Short, c.Size, c.SHA256, nanos(c.Received), c.Via, id.String()}
 	var n int64
 	if !isNew {
-		return n, tx.QueryRowContext(ctx, `UPDATE calls SET number=?, stage=?, began=?, grade=?, duration=?, began_by=?, ended_by=?,
+		return n, tx.QueryRowContext(ctx, `UPDATE calls SET number=?, stage=?, began=?, grade=?, boot=?, believed=?, believed_grade=?, duration=?, began_by=?, ended_by=?,
 			codec=?, channels=?, sides=?, rate=?, gaps=?, recovered=?, short=?, size=?, sha256=?, received=?, via=? WHERE id=?
 			RETURNING n`, values...).Scan(&n)
 	}
@@ -103,9 +107,9 @@ func (l *Library) updateCall(ctx context.Context, tx *sql.Tx, id call.ID, device
 	if err != nil {
 		return 0, err
 	}
-	return n, tx.QueryRowContext(ctx, `INSERT INTO calls (number, stage, began, grade, duration, began_by, ended_by, codec,
+	return n, tx.QueryRowContext(ctx, `INSERT INTO calls (number, stage, began, grade, boot, believed, believed_grade, duration, began_by, ended_by, codec,
 		channels, sides, rate, gaps, recovered, short, size, sha256, received, via, id, line)
-		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING n`, append(values, at)...).Scan(&n)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING n`, append(values, at)...).Scan(&n)
 }
 
 // lineOf gives the row of a line at the site where its recorder is now.
@@ -130,13 +134,13 @@ func lineOf(ctx context.Context, tx *sql.Tx, device call.DeviceID, line string) 
 func scanCall(row scanner) (hq.Call, error) {
 	var c hq.Call
 	var id, sides, gaps string
-	var began, received int64
-	err := row.Scan(&id, &c.Device, &c.Site, &c.Line, &c.Number, &c.Stage, &began, &c.Grade, &c.Duration, &c.BeganBy, &c.EndedBy,
+	var began, believed, received int64
+	err := row.Scan(&id, &c.Device, &c.Site, &c.Line, &c.Number, &c.Stage, &began, &c.Grade, &c.Boot, &believed, &c.BelievedGrade, &c.Duration, &c.BeganBy, &c.EndedBy,
 		&c.Codec, &c.Channels, &sides, &c.Rate, &gaps, &c.Recovered, &c.Short, &c.Size, &c.SHA256, &received, &c.Via)
 	if err != nil {
 		return hq.Call{}, err
 	}
-	c.Began, c.Received = time.Unix(0, began).UTC(), moment(received)
+	c.Began, c.Believed, c.Received = time.Unix(0, began).UTC(), time.Unix(0, believed).UTC(), moment(received)
 	c.ID, err = call.ParseID(id)
 	return c, errors.Join(err, json.Unmarshal([]byte(sides), &c.Sides), json.Unmarshal([]byte(gaps), &c.Gaps))
 }

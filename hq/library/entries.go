@@ -74,6 +74,9 @@ func (l *Library) apply(ctx context.Context, tx *sql.Tx, e call.Entry) (err erro
 			string(e.Device), e.Epoch.String(), int64(e.Lost.First), int64(e.Lost.Last))
 		return err
 	}
+	if e.Type == call.EntryCorrection {
+		return l.applyCorrection(ctx, tx, e)
+	}
 	if e.Call == nil {
 		return nil
 	}
@@ -95,7 +98,8 @@ func (l *Library) apply(ctx context.Context, tx *sql.Tx, e call.Entry) (err erro
 func begin(c *hq.Call, e call.Entry) {
 	c.Number = e.Number
 	if c.Stage == "" {
-		c.Stage, c.Began, c.Grade = hq.StageBegan, e.Anchor.Wall, e.Anchor.Grade
+		c.Stage = hq.StageBegan
+		believe(c, e.Anchor)
 	}
 	if c.BeganBy == "" {
 		c.BeganBy = e.Reason
@@ -111,7 +115,7 @@ func end(c *hq.Call, m call.Manifest) {
 		return
 	}
 	c.Stage = hq.StageEnded
-	c.Began, c.Grade = m.Anchor.Wall, m.Anchor.Grade
+	believe(c, m.Anchor)
 	c.Codec, c.Channels, c.Rate = m.Codec, m.Channels, m.Rate
 	c.Size, c.SHA256 = m.Size, m.SHA256
 }

@@ -140,7 +140,7 @@ func TestACallIsPutTogetherInAnyOrder(t *testing.T) {
 		"file": func(l *Library) error { return l.Complete(t.Context(), arrival) },
 	}
 	want := hq.Call{ID: id, Device: north, Site: "Northam Ärzte", Line: "Front desk", Number: 3, Stage: hq.StageDurable,
-		Began: manifest.Anchor.Wall, Grade: call.GradeNTP, Duration: 12500 * time.Millisecond, BeganBy: call.BeganVoice, EndedBy: call.EndedSilence,
+		Began: manifest.Anchor.Wall, Grade: call.GradeNTP, Believed: manifest.Anchor.Wall, BelievedGrade: call.GradeNTP, Duration: 12500 * time.Millisecond, BeganBy: call.BeganVoice, EndedBy: call.EndedSilence,
 		Codec: call.Opus, Channels: 2, Sides: []string{"agent", "caller"}, Rate: 8000, Gaps: manifest.Gaps, Short: true, Size: 4711,
 		SHA256: manifest.SHA256, Received: noon.Add(time.Minute), Via: "https"}
 	for _, order := range [][]string{{"begin", "end", "file"}, {"file", "begin", "end"}, {"begin", "file", "end"}, {"end", "file", "begin"}} {

@@ -179,10 +179,15 @@ func (s *server) facts(c hq.Call) []fact {
 	switch c.Grade {
 	case call.GradeNTP:
 		f = append(f, fact{"Clock", "synchronised", "the recorder's clock was set over the network"})
+	case call.GradeHQ:
+		f = append(f, fact{"Clock", "set by headquarters", "the recorder reached no other source of time"})
 	case call.GradeRTC:
 		f = append(f, fact{"Clock", "by its own clock", "not confirmed over the network since the recorder started"})
 	default:
 		f = append(f, fact{"Clock", "not set", "the date and time may be wrong"})
+	}
+	if off := c.Began.Sub(c.Believed).Abs(); !c.Believed.IsZero() && off >= time.Second {
+		f = append(f, fact{"By the clock then", s.moment(c.Believed).Full, "it was wrong; the recorder has signed by how much"})
 	}
 	if c.Codec != "" {
 		note := fmt.Sprintf("%d Hz, one channel", c.Rate)
