@@ -76,11 +76,12 @@ func (b *bench) measureBacklog(ctx context.Context) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.texts = append(b.texts, fmt.Sprintf("Bytes of calls with a receipt, from the first packet on, for each byte of IP that the link could have carried until the last receipt within %v:\n\n%s", b.backlog, figures.Markdown(rows)))
+	b.texts = append(b.texts, fmt.Sprintf("Bytes of calls, for each byte of IP that the link could have carried from the first receipt of a call, when all entries are at headquarters, to the last one within %v:\n\n%s", b.backlog, figures.Markdown(rows)))
 	return errors.Join(errs...)
 }
 
-// fill delivers for a time and says how much of what the link could have carried were bytes of calls that have a receipt.
+// fill delivers for a time and says how much of what the link could have carried were bytes of calls, once the entries of
+// all of them have arrived.
 func (r *run) fill(ctx context.Context, span time.Duration) (goodput float64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -94,11 +95,15 @@ func (r *run) fill(ctx context.Context, span time.Duration) (goodput float64, er
 	}
 	defer p.kill()
 	over := time.After(span)
-	calls, last := 0, time.Time{}
+	calls, first, last := 0, 0, time.Time{}
+	var since time.Time
 	for calls < backlogCalls {
 		grown := r.growth()
 		if n := r.heard("delivered"); n > calls {
 			calls, last = n, time.Now()
+			if first == 0 {
+				first, since = n, last
+			}
 		}
 		select {
 		case <-grown:
@@ -111,11 +116,11 @@ func (r *run) fill(ctx context.Context, span time.Duration) (goodput float64, er
 		}
 		break
 	}
-	if calls == 0 {
-		return 0, fmt.Errorf("nothing was delivered within %v; see %s", span, r.dir)
+	if calls == first {
+		return 0, fmt.Errorf("%d calls were delivered within %v; see %s", calls, span, r.dir)
 	}
-	carried := float64(r.Rate) / 8 * last.Sub(r.began()).Seconds()
-	return float64(calls*r.Size) / carried, nil
+	carried := float64(r.Rate) / 8 * last.Sub(since).Seconds()
+	return float64((calls-first)*r.Size) / carried, nil
 }
 
 // measureFirst tells when headquarters has the first manifest, from the recorder's first packet on.
