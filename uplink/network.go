@@ -20,9 +20,6 @@ const (
 	// notSent bounds what waits in the kernel without having been sent: status and entries would have to wait behind it,
 	// and a program that is killed would go on sending it.
 	notSent = 4 << 10
-	// congestion is the control that keeps in flight what the link holds, and no more: the queue at the bottleneck, which
-	// others let run full, is what a cut wastes. Where the kernel does not have it, its own default stays.
-	congestion = "bbr"
 	// probes is how many keep-alive probes go out within that time, each of which costs a metered link some 80 bytes.
 	probes = 4
 	// deepQueue is the deepest queue, bytes, that may stand before what is sent, and leastPatience what is waited beyond the
@@ -99,7 +96,6 @@ func setSocket(_, _ string, c syscall.RawConn) error {
 		err = errors.Join(
 			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSent),
 			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(Silence.Milliseconds())))
-		_ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, congestion) // not there: as it was
 	})
 	return errors.Join(controlErr, err)
 }

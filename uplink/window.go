@@ -20,6 +20,11 @@ const (
 	inflated = 1.1
 	// atLeast is how many packets may be under way in any case: fewer, and the link would be idle while one is acknowledged.
 	atLeast = 2
+	// tolerant is a congestion control that does not take a loss by chance for a full queue. It is chosen where others are
+	// held back by losses, and only there: every 10 s it lets the link run empty for a round trip, to measure it.
+	tolerant = "bbr"
+	// losses is how many retransmissions show that packets are lost.
+	losses = 3
 	// record is a write behind which another one is to be expected, and linger how long its last packet waits for that.
 	record = 4 << 10
 	linger = 30 * time.Millisecond
@@ -31,6 +36,8 @@ const (
 // with others is not its concern.
 type flow struct {
 	raw syscall.RawConn
+
+	chosen bool // the tolerant congestion control, or that the kernel does not have it; of turn
 
 	mu       sync.Mutex
 	deadline time.Time // of writes
@@ -50,6 +57,21 @@ func window(i *unix.TCPInfo) (bytes int64, ok bool) {
 	return max(int64(gain*holds)+int64(i.Snd_mss), atLeast*int64(i.Snd_mss)), true
 }
 
+// heldBack says whether losses keep the kernel from having under way what the link holds.
+func heldBack(i *unix.TCPInfo) bool {
+	const open = 0 // TCP_CA_Open: no recovery from a loss is under way
+	holds := float64(i.Delivery_rate) * float64(i.Min_rtt) / 1e6
+	return i.Total_retrans >= losses && i.Ca_state == open && float64(i.Snd_cwnd)*float64(i.Snd_mss) < settled*holds
+}
+
+// choose takes the tolerant congestion control, where the kernel has it.
+func (f *flow) choose() {
+	f.chosen = true
+	_ = f.raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, tolerant)
+	})
+}
+
 // turn waits until some of want bytes may be written, and says how many, and how many a packet holds.
 func (f *flow) turn(want int) (n, packet int, err error) {
 	for {
@@ -61,6 +83,9 @@ func (f *flow) turn(want int) (n, packet int, err error) {
 		limit, ok := window(info)
 		if !ok || info.State != established {
 			return want, packet, nil // of a connection that is over, the write says why
+		}
+		if !f.chosen && heldBack(info) {
+			f.choose()
 		}
 		if room := int(limit - queued); room >= want {
 			return want, packet, nil

@@ -35,6 +35,29 @@ func TestWindowHoldsALittleMoreThanTheLink(t *testing.T) {
 	}
 }
 
+func TestHeldBackByLosses(t *testing.T) {
+	const mss = 1348
+	for _, tt := range []struct {
+		name            string
+		retrans, window uint32 // packets
+		recovering      bool
+		want            bool
+	}{
+		{"no losses, at the beginning", 0, 10, false, false},
+		{"losses, and enough under way all the same", 20, 20, false, false},
+		{"losses, and too little under way", 20, 9, false, true},
+		{"a recovery", 20, 9, true, false},
+	} {
+		i := unix.TCPInfo{Delivery_rate: 32_000, Min_rtt: 600_000, Snd_mss: mss, Snd_cwnd: tt.window, Total_retrans: tt.retrans}
+		if tt.recovering {
+			i.Ca_state = 3
+		}
+		if got := heldBack(&i); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
 // TestWriteWaitsAndEnds has a peer that does not read: the window stays full, and a write ends with its deadline, or the
 // connection.
 func TestWriteWaitsAndEnds(t *testing.T) {
