@@ -39,18 +39,7 @@ func (r *Ring) Status() Status {
 	s.WaitingEntries = len(r.table.unreceipted())
 	s.HeldBytes = r.table.held
 	s.HoldsExceeded = float64(s.HeldBytes) > r.opts.HoldShare*float64(s.SizeBytes)
-	for _, c := range r.table.order {
-		if c.onHold() && !c.gone {
-			s.HeldCalls++
-		}
-		if !c.waits() {
-			continue
-		}
-		s.WaitingCalls++
-		if c.refused() != "" {
-			s.Parked++
-		}
-	}
+	s.WaitingCalls, s.Parked, s.HeldCalls = r.table.waiting, r.table.parked, r.table.heldCalls
 	return s
 }
 

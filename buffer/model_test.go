@@ -101,6 +101,7 @@ func (m *model) check(rec Recovered) {
 	if len(rec.Damaged) > 0 || len(rec.LostEntries) > 0 {
 		m.t.Fatalf("a cut is taken for damage: %+v, entries %v", rec.Damaged, rec.LostEntries)
 	}
+	checkCounts(m.t, m.ring)
 	stored, err := m.ring.Calls()
 	noError(m.t, err)
 	found := make(map[call.ID]call.Stored)

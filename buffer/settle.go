@@ -57,6 +57,7 @@ func (l *loader) finish() error {
 			l.rec.Announced = append(l.rec.Announced, e)
 		}
 	}
+	t.entries = slices.Clone(t.entries) // without the room in which they grew
 	slices.SortFunc(l.rec.Announced, func(a, b call.Entry) int { return cmp.Compare(a.Number, b.Number) })
 	return nil
 }

@@ -86,8 +86,11 @@ type table struct {
 	losing map[uint64]bool // entries found damaged, whose notes are not synced yet
 
 	bytes     int64 // of live calls that headquarters does not have
+	waiting   int   // such calls
+	parked    int   // of these, those that are not to be sent
 	held      int64 // of calls on hold
-	described int   // calls whose description is kept
+	heldCalls int
+	described int // calls whose description is kept
 }
 
 // maxDescribed bounds the descriptions kept, so that memory stays flat with any number of calls.
@@ -101,7 +104,8 @@ func newTable() *table {
 func (t *table) call(id call.ID) *stored {
 	c := t.calls[id]
 	if c == nil {
-		c = &stored{id: id}
+		c = &stored{id: id, gone: true}
+		t.change(c, func() { c.gone = false })
 		t.calls[id] = c
 		t.order = append(t.order, c)
 	}
@@ -119,12 +123,17 @@ func (t *table) addRun(s *segment, row callRow) bool {
 
 // change keeps the sums right while something changes a call.
 func (t *table) change(c *stored, f func()) {
-	sum := func(sign int64) {
+	sum := func(sign int) {
 		if c.waits() {
-			t.bytes += sign * c.size()
+			t.bytes += int64(sign) * c.size()
+			t.waiting += sign
+			if c.refused() != "" {
+				t.parked += sign
+			}
 		}
 		if c.onHold() && !c.gone {
-			t.held += sign * c.size()
+			t.held += int64(sign) * c.size()
+			t.heldCalls += sign
 		}
 	}
 	sum(-1)
@@ -137,7 +146,7 @@ func (t *table) addEntry(number uint64, at place, manifestOf *call.ID) {
 	if manifestOf != nil {
 		if c := t.calls[*manifestOf]; c != nil {
 			c.manifest.count(-1)
-			c.manifest = waiting{number, at}
+			t.change(c, func() { c.manifest = waiting{number, at} })
 			t.forget(c)
 			at.count(1)
 		}
@@ -169,7 +178,7 @@ func (t *table) lose(number uint64, s *segment) {
 	for _, c := range t.calls {
 		if c.manifest.number == number && c.manifest.seg == s {
 			c.manifest.count(-1)
-			c.manifest = waiting{}
+			t.change(c, func() { c.manifest = waiting{} })
 			t.forget(c)
 		}
 	}
@@ -200,6 +209,9 @@ func (t *table) accept(last uint64) {
 		n++
 	}
 	t.entries = slices.Delete(t.entries, 0, n)
+	if spare := cap(t.entries); spare > 1<<10 && len(t.entries) < spare/4 { // of a long time without a link
+		t.entries = slices.Clone(t.entries)
+	}
 }
 
 // release drops a call.

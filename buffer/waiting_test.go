@@ -9,6 +9,29 @@ import (
 	"github.com/linekeeper/linekeeper/call"
 )
 
+// checkCounts compares the numbers of Status, which are kept as calls change, with those of the calls.
+func checkCounts(t testing.TB, r *Ring) {
+	t.Helper()
+	r.mu.Lock()
+	var waiting, parked, held int
+	var bytes, heldBytes int64
+	for _, c := range r.table.calls {
+		if c.waits() {
+			waiting, bytes = waiting+1, bytes+c.size()
+			if c.refused() != "" {
+				parked++
+			}
+		}
+		if c.onHold() {
+			held, heldBytes = held+1, heldBytes+c.size()
+		}
+	}
+	r.mu.Unlock()
+	if s := r.Status(); s.WaitingCalls != waiting || s.Parked != parked || s.HeldCalls != held || s.WaitingBytes != bytes || s.HeldBytes != heldBytes {
+		t.Fatalf("status %+v: want %d waiting with %d bytes, %d parked, %d held with %d bytes", s, waiting, bytes, parked, held, heldBytes)
+	}
+}
+
 // TestWaiting has one call of each sort. What was asked for and flagged outlives the program and the index.
 func TestWaiting(t *testing.T) {
 	o := testOptions(t.TempDir())
@@ -28,6 +51,7 @@ func TestWaiting(t *testing.T) {
 	}
 	check := func() {
 		t.Helper()
+		checkCounts(t, r)
 		got := make(map[call.ID]call.Waiting)
 		r.EachWaiting(func(w call.Waiting) bool {
 			if !w.Ended || w.Number == 0 || w.Size != int64(len(asked.file)) {

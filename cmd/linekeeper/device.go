@@ -95,11 +95,8 @@ func (d *device) begin(state buffer.State, found buffer.Recovered, log *slog.Log
 			return err
 		}
 	}
-	calls, err := d.ring.Calls()
-	if err != nil {
-		return err
-	}
-	if err := d.recorder.CloseInterrupted(calls, d.ring.ReadCall, resumeFile); err != nil {
+	open := slices.Concat(found.Interrupted, found.Unsigned)
+	if err := d.recorder.CloseInterrupted(open, d.ring.ReadCall, resumeFile); err != nil {
 		log.Error("a call of the last run cannot be closed", "error", err)
 	}
 	for _, h := range found.Holed {

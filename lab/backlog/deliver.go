@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"strings"
 	"sync"
@@ -28,12 +29,14 @@ import (
 const mayGrow = 1.10
 
 func (o options) deliver(ctx context.Context) (err error) {
+	debug.SetMemoryLimit(int64(o.limit * (1 << 20)))
 	began := time.Now()
 	ring, err := o.open()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, ring.Close()) }()
+	debug.FreeOSMemory() // what opening it took
 	r := &receiver{seen: make([]uint64, o.calls/64+1), every: max(1, o.calls/10), total: o.calls, done: make(chan struct{})}
 	fmt.Printf("%d calls in the ring, opened in %.1f s\n\n", o.calls, time.Since(began).Seconds())
 	fmt.Println("| when | seconds | resident | heap in use | goroutines |")

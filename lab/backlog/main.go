@@ -28,6 +28,7 @@ func main() {
 	var o options
 	flag.IntVar(&o.calls, "calls", 100_000, "calls in the ring")
 	flag.Float64Var(&o.most, "most", 40, "MiB of resident memory at most")
+	flag.Float64Var(&o.limit, "limit", 30, "MiB that Go's part may take before its collector works harder: as cmd/linekeeper sets it")
 	flag.StringVar(&o.dir, "dir", "", "folder for the ring, which stays, and is not filled again; empty: one that is thrown away")
 	fill := flag.Bool("fill", false, "only fill the ring: the command calls itself so, in a process whose memory does not count")
 	flag.Parse()
@@ -41,6 +42,7 @@ func main() {
 type options struct {
 	calls int
 	most  float64
+	limit float64
 	dir   string
 }
 
