@@ -228,7 +228,7 @@ func (t *table) release(id call.ID) {
 	}
 	t.forget(c)
 	delete(t.calls, id)
-	if t.gone++; t.gone > 16 && t.gone > len(t.order)/2 {
+	if t.gone++; t.gone > 16 && t.gone > len(t.order)/8 {
 		t.order = slices.DeleteFunc(t.order, func(c *stored) bool { return c.gone })
 		t.gone = 0
 	}
