@@ -117,7 +117,7 @@ func (w *Walk) Feed(p pcm.Period) (say []string) {
 		w.next()
 	case now.ask() != "" && w.told-w.left >= w.line.Format.Frames(tellEvery):
 		w.told = w.left
-		say = append(say, fmt.Sprintf("  %v left", w.line.Format.Duration(w.left).Round(time.Second)))
+		say = append(say, fmt.Sprintf("  %s: %v left", w.line.Name, w.line.Format.Duration(w.left).Round(time.Second)))
 	}
 	return say
 }
