@@ -32,7 +32,13 @@ Exit codes: 0 well, 1 failed, 2 wrong usage or configuration; of verify and impo
 	}
 	var o options
 	o.AddConfig(root, defaultConfig)
-	root.AddCommand(proof.VerifyCommand(o.headquarters()), proof.OpenCommand(), serveCommand(&o), userCommand(&o), recorderCommand(&o), tellCommand(&o), certificateCommand(&o), callKeyCommand(&o), importCommand(&o), command.CheckConfig("linekeeper-hq serve", describe))
+	root.AddCommand(
+		proof.VerifyCommand(o.headquarters()), proof.OpenCommand(),
+		serveCommand(&o), userCommand(&o), recorderCommand(&o), tellCommand(&o),
+		bundleCommand(&o), importCommand(&o),
+		certificateCommand(&o), callKeyCommand(&o),
+		command.CheckConfig("linekeeper-hq serve", describe),
+	)
 	return root
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/linekeeper/linekeeper/cmd/internal/command"
+	"github.com/linekeeper/linekeeper/wire"
 )
 
 // headquarters runs command lines on one data folder.
@@ -161,5 +162,40 @@ func TestCheckConfig(t *testing.T) {
 				t.Errorf("exit code %d, %s%s; want %d, %s", code, out, errs, c.code, c.want)
 			}
 		})
+	}
+}
+
+func TestBundle(t *testing.T) {
+	h := newHeadquarters(t)
+	dir := t.TempDir()
+	settings := filepath.Join(dir, "recorder.toml")
+	password := filepath.Join(dir, "password")
+	for file, text := range map[string]string{settings: "[[line]]\nname = \"front desk\"\ndevice = \"x\"\n", password: "long enough\n"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said := h.well("", "bundle", "--site", "Lichinga", "--out", dir, "--settings", settings, "--wifi", "office", "--wifi-password-file", password, "--wifi-country", "MZ")
+	jws, err := os.ReadFile(filepath.Join(dir, wire.BundleFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := wire.VerifyBundle(nil, strings.TrimSpace(string(jws)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Site != "Lichinga" || b.Enrol != "https://localhost:8444" || len(b.Networks) != 1 || b.Networks[0].Password != "long enough" || len(jws) > 4<<10 {
+		t.Errorf("%d bytes: %+v; it said %q", len(jws), b, said)
+	}
+	if !strings.Contains(b.Settings, "front desk") || !strings.Contains(b.Settings, `mqtt = "mqtts://localhost:8883"`) {
+		t.Errorf("settings: %s", b.Settings)
+	}
+	if strings.Contains(said, b.Token) || strings.Contains(said, "long enough") {
+		t.Errorf("it said a secret: %q", said)
+	}
+	for _, args := range [][]string{{"--site", "x"}, {"--site", "x", "--out", dir, "--days", "0"}, {"--site", "x", "--out", dir, "--wifi", "a", "--wifi-country", "Mozambique"}, {"--site", "x", "--out", dir, "--device", "../x"}} {
+		if code, _, errs := h.run("", append([]string{"bundle"}, args...)...); code != 2 {
+			t.Errorf("%v: exit code %d, %s", args, code, errs)
+		}
 	}
 }

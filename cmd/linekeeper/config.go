@@ -130,8 +130,17 @@ func newConfig() config {
 	}
 }
 
-// loadConfig reads and checks a settings file.
+// loadConfig reads and checks the settings: those of the file, or, where it leaves that open, of a bundle.
 func loadConfig(file string) (config, error) {
+	c, err := loadMachine(file)
+	if err != nil || !c.isBare() {
+		return c, err
+	}
+	return c.provisioned()
+}
+
+// loadMachine reads and checks a settings file.
+func loadMachine(file string) (config, error) {
 	c := newConfig()
 	c.file = file
 	if err := settings.Load(file, &c); err != nil {

@@ -27,6 +27,7 @@ const (
 	controlCalls  = "/calls"  // []callReport
 	controlPause  = "/pause"  // POST a pauseRequest, answered with a pauseAnswer
 	controlHold   = "/hold"   // POST a holdRequest, answered with a holdAnswer
+	controlStick  = "/stick"  // POST a stickRequest
 
 	controlUplink  = "/uplink"  // POST a linkRequest, answered with a linkAnswer
 	controlRequeue = "/requeue" // POST a requeueRequest, answered with a requeueAnswer

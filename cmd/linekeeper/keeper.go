@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/linekeeper/linekeeper/buffer"
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/recorder"
 	"github.com/linekeeper/linekeeper/uplink"
 	"github.com/linekeeper/linekeeper/uplink/courier"
 	"github.com/linekeeper/linekeeper/wire"
@@ -25,6 +27,8 @@ type keeper struct {
 	cards []card
 	up    *uplink.Uplink // nil: delivers to nobody
 	light *lights
+	stick stickSign
+	given bundleWatch
 	clock gradeClock
 	log   *slog.Logger
 
@@ -36,7 +40,7 @@ type keeper struct {
 const keeperEvery = 250 * time.Millisecond
 
 func newKeeper(d *device, log *slog.Logger) (*keeper, error) {
-	k := &keeper{device: d, log: log, cards: d.makeCards(log), light: openLights(d.cfg.Light, log)}
+	k := &keeper{device: d, log: log, cards: d.makeCards(log), light: openLights(d.cfg.Light, log), given: watchBundle(d.cfg.provisionedFile())}
 	var err error
 	k.up, err = newUplink(d, k.status, log)
 	return k, err
@@ -65,6 +69,9 @@ func (k *keeper) run(ctx context.Context) error {
 		if card := k.stuck(); card != "" {
 			return fmt.Errorf("the sound library does not let go of card %s: only a new process may get it", card)
 		}
+		if k.given.changed() && !k.inCall() && !k.stick.verdict(time.Now()) {
+			return errNewSettings
+		}
 		dog.feed(time.Now(), k.pumps.Load(), ring)
 		last = ring
 		select {
@@ -78,13 +85,16 @@ func (k *keeper) run(ctx context.Context) error {
 	}
 }
 
+// inCall says whether any line is in a call.
+func (k *keeper) inCall() bool {
+	return slices.ContainsFunc(k.recorder.Status(), func(l recorder.Status) bool { return l.Recording })
+}
+
 // stuck names a card that only a new process may get, while no line is in a call: then the program ends, and systemd starts
 // it again.
 func (k *keeper) stuck() string {
-	for _, l := range k.recorder.Status() {
-		if l.Recording {
-			return ""
-		}
+	if k.inCall() {
+		return ""
 	}
 	for _, card := range k.cards {
 		if s := card.Status(); s.Stuck > 0 && !s.Open {
@@ -97,7 +107,7 @@ func (k *keeper) stuck() string {
 // show brings the state to the light and, when it has changed, to systemd and to headquarters.
 func (k *keeper) show(ring buffer.Status) {
 	conditions, reasons := k.conditions(ring)
-	k.light.show(conditions)
+	k.light.show(conditions, k.stick.shown(time.Now()))
 	state := conditions.State()
 	if state == k.shown {
 		return
@@ -175,6 +185,10 @@ func (k *keeper) conditions(ring buffer.Status) (c call.Conditions, reasons []st
 		because("the clock is not set")
 	}
 	c.Waiting = ring.WaitingCalls
+	if stick := k.stick.shown(time.Now()); stick != "" {
+		c.Provisioning = true
+		because("a stick: %s", stick)
+	}
 	if k.up != nil {
 		s, p := k.up.Snapshot(), k.up.Permit()
 		c.Offline = s.Link == ""
@@ -250,6 +264,7 @@ func (k *keeper) control() http.Handler {
 	mux.HandleFunc("POST "+controlHold, k.answerHold)
 	mux.HandleFunc("POST "+controlRequeue, k.answerRequeue)
 	mux.HandleFunc("POST "+controlUplink, k.answerUplink)
+	mux.HandleFunc("POST "+controlStick, k.stick.answer)
 	mux.Handle(courier.Path, k.desk(k.log).Handler())
 	return mux
 }

@@ -64,13 +64,19 @@ var patterns = map[call.State]gpio.Pattern{
 	call.StateIdle:         gpio.Flash,
 }
 
-func (l *lights) show(c call.Conditions) {
+// show shows a state, and what is being done with a stick, which wins over all but a fault.
+func (l *lights) show(c call.Conditions, stick stickState) {
+	c.Provisioning = stick != ""
 	set := func(one *gpio.Light, p gpio.Pattern) {
 		if one != nil {
 			one.Show(p)
 		}
 	}
-	set(l.all, patterns[c.State()])
+	state := patterns[c.State()]
+	if c.State() == call.StateProvisioning {
+		state = stickPatterns[stick]
+	}
+	set(l.all, state)
 	set(l.record, gpio.RecordLight(c.Recording, c.Paused))
 	set(l.link, gpio.LinkLight(c.Offline, c.Waiting))
 	set(l.fault, gpio.FaultLight(c.Fault, c.Alarm))

@@ -29,6 +29,8 @@ headquarters. What a crash or a power cut left open is closed and delivered firs
 		Args: command.Exactly(0, "no arguments"),
 	}
 	newLog := command.LogFlag(cmd)
+	var wait bool
+	cmd.Flags().BoolVar(&wait, "wait", false, "where the settings name neither a line nor headquarters, wait for a stick with a bundle")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		log, err := newLog()
 		if err != nil {
@@ -37,6 +39,9 @@ headquarters. What a crash or a power cut left open is closed and delivered firs
 		cfg, err := loadConfig(o.Config)
 		if err != nil {
 			return err
+		}
+		if wait && cfg.isBare() {
+			return waitForBundle(cmd.Context(), cfg, log)
 		}
 		if len(cfg.Lines) == 0 {
 			return cfg.wrong("line", 0, "there is none: add a [[line]] with a name and a device; `linekeeper inputs` lists the devices")
@@ -100,7 +105,10 @@ func runRecorder(ctx context.Context, cfg config, log *slog.Logger) (err error) 
 	all.Go(func() error { return k.run(ctx) })
 	all.Go(func() error { return serveControl(ctx, cfg.Control, k.control(), log) })
 	err = all.Wait()
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, errNewSettings) {
+		log.Info("ends", "reason", err.Error())
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, errNewSettings) {
 		err = nil
 	}
 	err = errors.Join(err, d.recorder.Stop())
