@@ -232,6 +232,10 @@ func TestServerCertificateIsRenewed(t *testing.T) {
 	if err != nil || renewed.Leaf.SerialNumber.Cmp(running.Leaf.SerialNumber) == 0 {
 		t.Errorf("near its end the running server still shows the old one (%v)", err)
 	}
+	now = now.Add(-serverLife) // the clock was ahead, and is put right
+	if back, err := cfg.GetCertificate(nil); err != nil || back.Leaf.NotBefore.After(now) {
+		t.Errorf("after the clock was ahead the server shows a certificate that is not valid yet (%v)", err)
+	}
 	if _, err := a.WebTLS(nil); err == nil || !strings.Contains(err.Error(), "host name") {
 		t.Errorf("no names: %v", err)
 	}

@@ -111,13 +111,14 @@ func (s *server) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return next, err
 }
 
-// fits says whether a server certificate still serves: ours, for just these names, and not near its end.
+// fits says whether a server certificate still serves: ours, for just these names, not near its end, and not signed while
+// the clock was ahead: nobody would take that until the true time has come to it.
 func (a *Authority) fits(cert *x509.Certificate, names []string) bool {
 	dns, ips := split(names)
 	return cert.CheckSignatureFrom(a.ca) == nil &&
 		slices.Equal(cert.DNSNames, dns) &&
 		slices.EqualFunc(cert.IPAddresses, ips, net.IP.Equal) &&
-		cert.NotAfter.Sub(a.now()) > renewLeft
+		cert.NotAfter.Sub(a.now()) > renewLeft && !cert.NotBefore.After(a.now())
 }
 
 // serverCertificate reads the server's certificate or signs a new one.

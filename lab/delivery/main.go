@@ -48,12 +48,12 @@ func main() {
 	flag.StringVar(&d.keep, "keep", "", "folder to keep everything in; empty: one that is thrown away unless something is found")
 	flag.Parse()
 	entered, err := enter(ctx)
+	var ended *exec.ExitError
+	if !entered && errors.As(err, &ended) { // the one inside has said why
+		os.Exit(1)
+	}
 	if entered && err == nil {
 		err = d.run(ctx)
-	}
-	var ended *exec.ExitError
-	if errors.As(err, &ended) { // it has said why
-		os.Exit(1)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "delivery:", err)
