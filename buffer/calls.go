@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -148,6 +149,9 @@ func (c *stored) stored(d *description) call.Stored {
 	s.Header.Call = c.id
 	state := c.state()
 	s.Hold, s.Asked, s.Flagged = state.Hold, state.Asked, state.Flag
+	if word, weak := strings.CutPrefix(state.Kept, weakly); weak && c.receipt {
+		s.Weak = word
+	}
 	if d != nil {
 		s.Header = d.header
 	}

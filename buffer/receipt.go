@@ -51,11 +51,17 @@ func (r *Ring) EntriesAfter(number uint64, max int) ([]call.SignedEntry, error) 
 	return entries, nil
 }
 
-// Accept takes headquarters' receipt, whose signature the caller has checked, and releases what it speaks of: a call, or
-// a range of entries. The room is used again when the release is synced; should power fail before, the call waits for
+// weakly stands before the word of a receiver that signs nothing, where a receipt is kept: no JWS begins so.
+const weakly = "weak: "
+
+// Accept takes headquarters' receipt, whose signature the caller has checked (or what the caller takes for one: what is
+// kept says so then), and releases what it speaks of: a call, or a range of entries. The room is used again when the release is synced; should power fail before, the call waits for
 // its receipt again. A receipt that does not fit what is stored is an error and releases nothing; one of something
 // released already is none. A call on hold stays until it is not.
 func (r *Ring) Accept(rcpt call.Receipt, jws string) error {
+	if rcpt.Weak != "" {
+		jws = weakly + rcpt.Weak
+	}
 	if rcpt.Call == nil {
 		return r.acceptEntries(rcpt, jws)
 	}

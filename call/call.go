@@ -333,6 +333,9 @@ type Receipt struct {
 	Epoch Epoch  `json:"epoch,omitempty"`
 	First uint64 `json:"first,omitempty"`
 	Last  uint64 `json:"last,omitempty"`
+
+	// Weak is the word of a receiver that signs nothing, in the place of headquarters' signature; empty: it is signed.
+	Weak string `json:"-"`
 }
 
 // Stored is a call as the ring has it.
@@ -342,6 +345,7 @@ type Stored struct {
 	Ended    bool      // the call file is whole
 	Manifest *Manifest // of an ended call whose end entry is stored
 	Receipt  bool      // headquarters has it
+	Weak     string    // and says so without a signature: the word of a receiver that is not headquarters
 	Parked   string    // why headquarters refused it; empty where it did not
 	Hold     string    // why it must not be given up; empty where it is not on hold
 	Asked    bool      // headquarters has asked for it

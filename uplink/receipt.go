@@ -73,7 +73,8 @@ func (s *session) sendBatch(ctx context.Context, batch []call.SignedEntry) (take
 		}
 		return 0, fmt.Errorf("send entries: %w", err)
 	}
-	r, err := s.verify(jws)
+	first, last := batch[0], batch[len(batch)-1]
+	r, err := s.receipt(jws, call.Receipt{Epoch: first.Epoch, First: first.Number, Last: last.Number})
 	if err == nil {
 		err = ofEntries(r, batch)
 	}
@@ -122,7 +123,7 @@ func (s *session) acceptOldEntries(r call.Receipt, jws string) {
 // accept checks the receipt for a call and gives it to the ring. One that does not match puts the call off.
 func (s *session) accept(c call.Stored, jws string) {
 	id := c.Header.Call
-	r, err := s.verify(jws)
+	r, err := s.receipt(jws, call.Receipt{Call: &id, Size: c.Manifest.Size, SHA256: c.Manifest.SHA256})
 	if err == nil {
 		err = ofCall(r, c)
 	}
@@ -138,6 +139,9 @@ func (s *session) accept(c call.Stored, jws string) {
 	delete(s.troubles, id)
 	s.worked = true
 	s.note(func(n *Snapshot) { n.Delivered++ })
+	if r.Weak != "" {
+		s.log.Warn("a call is released on a receipt that nobody signed", "call", id, "receipt", r.Weak)
+	}
 	s.cfg.Observer.Delivered(id)
 }
 

@@ -30,9 +30,11 @@ func TestReceiptsThatLie(t *testing.T) {
 		"of entries": func(w *world, _ call.Receipt) string {
 			return w.sign(call.Receipt{Device: device, Epoch: epoch, First: 1, Last: 9})
 		},
-		"not a receipt": func(*world, call.Receipt) string { return "e30.e30.e30" },
-		"empty":         func(*world, call.Receipt) string { return " " },
-		"not signed":    func(*world, call.Receipt) string { return "eyJhbGciOiJub25lIn0.e30." },
+		"not a receipt":          func(*world, call.Receipt) string { return "e30.e30.e30" },
+		"empty":                  func(*world, call.Receipt) string { return " " },
+		"a weak receiver's word": func(*world, call.Receipt) string { return "weak: tus: 5 of 5 bytes" },
+
+		"not signed": func(*world, call.Receipt) string { return "eyJhbGciOiJub25lIn0.e30." },
 	}
 	for name, lie := range lies {
 		t.Run(name, func(t *testing.T) {

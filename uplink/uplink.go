@@ -180,6 +180,7 @@ type Snapshot struct {
 	Sent         int64   // bytes of it handed to the link
 	Size         int64   // bytes of it
 	Delivered    int64   // calls, since the program started
+	Weak         string  // what their receipts are worth, where the receiver is not headquarters
 	BadReceipts  int64   // that did not match, since the program started
 	LastError    string  // why the last connection or attempt failed; empty once connected
 	Disconnected time.Time
@@ -245,9 +246,15 @@ func New(store Store, transports []Transport, cfg Config) (*Uplink, error) {
 	if err != nil {
 		return nil, err
 	}
+	var worth string
+	for _, t := range transports {
+		if w, weak := t.(Weak); weak {
+			worth = w.Weak()
+		}
+	}
 	return &Uplink{
-		gate:  gate,
-		store: store, transports: transports, cfg: cfg, log: cfg.Log,
+		gate: gate,
+		snap: Snapshot{Weak: worth}, store: store, transports: transports, cfg: cfg, log: cfg.Log,
 		wake: make(chan struct{}, 1), wakeStatus: make(chan struct{}, 1), now: make(chan struct{}, 1),
 		asked: make(map[call.ID]bool), troubles: make(map[call.ID]*trouble),
 	}, nil

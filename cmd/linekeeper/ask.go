@@ -90,6 +90,9 @@ func printStatus(w io.Writer, s statusReport) {
 	fmt.Fprintf(t, "ring\t%s of %s free\t%.0f hours of calls\n", bytesText(s.Ring.FreeBytes), bytesText(s.Ring.SizeBytes), s.Ring.FreeHours)
 	fmt.Fprintf(t, "waiting\t%d calls, %s\t%d entries\t%d parked\n", s.Waiting.Calls, bytesText(s.Waiting.Bytes), s.Waiting.Entries, s.Waiting.Parked)
 	fmt.Fprintf(t, "link\t%s\n", s.Uplink)
+	if s.Receiver != "" {
+		fmt.Fprintf(t, "receiver\t%s\n", s.Receiver)
+	}
 	if s.Delivery != nil {
 		for _, line := range s.Delivery.lines() {
 			fmt.Fprintf(t, "\t%s\n", line)

@@ -84,7 +84,15 @@ type uplinkConfig struct {
 	HTTPS    string            `toml:"https"`
 	MQTT     string            `toml:"mqtt"`
 	Policy   policyConfig      `toml:"policy"`
+	Receiver string            `toml:"receiver"` // who is there: receiverHeadquarters, receiverTus, receiverEMQX
 }
+
+// Who receives. Of those that are not headquarters a weaker receipt is taken, which nobody signs.
+const (
+	receiverHeadquarters = "headquarters"
+	receiverTus          = "tus"
+	receiverEMQX         = "emqx"
+)
 
 type lightConfig struct {
 	Pin    string `toml:"pin"`    // one light for everything
@@ -125,7 +133,7 @@ func newConfig() config {
 			Zone:    "Local",
 		},
 		Encoder: encoderConfig{Codec: "opus", Complexity: 5},
-		Uplink:  uplinkConfig{Order: []string{"https", "mqtt"}, Priority: uplink.DefaultPriority(), Policy: policyConfig{Zone: "Local"}},
+		Uplink:  uplinkConfig{Receiver: receiverHeadquarters, Order: []string{"https", "mqtt"}, Priority: uplink.DefaultPriority(), Policy: policyConfig{Zone: "Local"}},
 		Pause:   pauseConfig{Longest: settings.Duration(10 * time.Minute)},
 	}
 }
@@ -173,6 +181,7 @@ func (c *config) check() error {
 	}
 	second := settings.Duration(time.Second)
 	oneOf("encoder.codec", c.Encoder.Codec, "opus", "mp3", "flac")
+	oneOf("uplink.receiver", c.Uplink.Receiver, receiverHeadquarters, receiverTus, receiverEMQX)
 	oneOf("ring.when_full", c.Ring.WhenFull, "stop", "overwrite")
 	within("ring.sync_interval", c.Ring.SyncInterval, second/10, 60*second)
 	within("capture.period", c.Capture.Period, second/100, second)
@@ -263,6 +272,12 @@ func (c *config) checkUplink() []error {
 			all = append(all, c.wrong("uplink."+address.key, 0, "%q is not an address such as %s://headquarters.example:%s",
 				address.value, address.scheme, map[string]string{"https": "8444", "mqtts": "8883"}[address.scheme]))
 		}
+	}
+	switch u := c.Uplink; {
+	case u.Receiver == receiverTus && (u.HTTPS == "" || u.MQTT != ""):
+		all = append(all, c.wrong("uplink.receiver", 0, "a tus server is reached by uplink.https, where it makes uploads, and not by uplink.mqtt"))
+	case u.Receiver == receiverEMQX && (u.MQTT == "" || u.HTTPS != ""):
+		all = append(all, c.wrong("uplink.receiver", 0, "an EMQX is reached by uplink.mqtt, and not by uplink.https"))
 	}
 	return all
 }

@@ -42,6 +42,7 @@ type statusReport struct {
 	Uplink string       `json:"uplink"` // what it does now, in words
 
 	Delivery *deliveryReport `json:"delivery,omitempty"` // nil: it delivers to nobody
+	Receiver string          `json:"receiver,omitempty"` // where it is not headquarters: who, and what its receipts are worth
 }
 
 // cardReport is a sound card.

@@ -279,6 +279,9 @@ func (k *keeper) statusReport() (statusReport, error) {
 		s := k.up.Snapshot()
 		r.Waiting.Link = s.Link
 		r.Delivery = k.delivery()
+		if s.Weak != "" {
+			r.Receiver = fmt.Sprintf("%s, weaker receipts (%s): %d calls released on them since the start", k.cfg.Uplink.Receiver, s.Weak, s.Delivered)
+		}
 		switch {
 		case s.Link == "":
 			r.Uplink = "not connected: " + s.LastError
@@ -302,6 +305,8 @@ func (k *keeper) callReports() ([]callReport, error) {
 			r.State = "waiting"
 		}
 		switch {
+		case c.Weak != "":
+			r.State = "delivered, weaker receipt: " + c.Weak
 		case c.Receipt:
 			r.State = "delivered"
 		case c.Parked != "":

@@ -142,7 +142,7 @@ func (r replayOptions) settings(cmd *cobra.Command) (cfg config, log *slog.Logge
 	if err != nil {
 		return cfg, log, clean, fmt.Errorf("replay: %w", err)
 	}
-	cfg.Data, cfg.Uplink = dir, uplinkConfig{}
+	cfg.Data, cfg.Uplink = dir, uplinkConfig{Receiver: receiverHeadquarters}
 	cfg.Ring.WhenFull = "stop"
 	return cfg, log, func() { _ = os.RemoveAll(dir) }, cfg.check()
 }

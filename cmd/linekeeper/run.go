@@ -144,22 +144,9 @@ func newUplink(d *device, status func() wire.Status, log *slog.Logger) (*uplink.
 	}
 	d.id.tls.Time = d.time.Now
 	traffic := uplink.NewTraffic(int64(d.cfg.Uplink.Policy.Rate))
-	var transports []uplink.Transport
-	for _, name := range d.cfg.Uplink.Order {
-		switch {
-		case name == "https" && d.cfg.Uplink.HTTPS != "":
-			t, err := tus.New(d.cfg.Uplink.HTTPS, d.id.tls, tus.Options{Traffic: traffic})
-			if err != nil {
-				return nil, err
-			}
-			transports = append(transports, t)
-		case name == "mqtt" && d.cfg.Uplink.MQTT != "":
-			t, err := mqtt.New(d.cfg.Uplink.MQTT, d.id.tls, d.id.device, mqtt.Options{Traffic: traffic})
-			if err != nil {
-				return nil, err
-			}
-			transports = append(transports, t)
-		}
+	transports, err := newTransports(d.cfg.Uplink, d.id, traffic)
+	if err != nil {
+		return nil, err
 	}
 	return uplink.New(store{d.ring}, transports, uplink.Config{
 		Device: d.id.device, Epoch: d.ring.State().Epoch, ReceiptKey: d.id.receipt, Status: status, Observer: observer{log}, Log: log,
@@ -169,6 +156,34 @@ func newUplink(d *device, status func() wire.Status, log *slog.Logger) (*uplink.
 		Command:    func(c wire.Command) error { return obey(d.ring, c) }, Memory: d.ring,
 		Policy: policy, Traffic: traffic, Clock: d.time.Clock, Time: d.time.Told,
 	})
+}
+
+// newTransports makes the ways to the receiver, in the order of the settings.
+func newTransports(c uplinkConfig, id identity, traffic *uplink.Traffic) (all []uplink.Transport, err error) {
+	switch c.Receiver {
+	case receiverTus:
+		t, err := tus.NewStock(c.HTTPS, id.tls, tus.Options{Traffic: traffic})
+		return []uplink.Transport{t}, err
+	case receiverEMQX:
+		t, err := mqtt.NewEMQX(c.MQTT, id.tls, id.device, mqtt.Options{Traffic: traffic})
+		return []uplink.Transport{t}, err
+	}
+	for _, name := range c.Order {
+		var t uplink.Transport
+		switch {
+		case name == "https" && c.HTTPS != "":
+			t, err = tus.New(c.HTTPS, id.tls, tus.Options{Traffic: traffic})
+		case name == "mqtt" && c.MQTT != "":
+			t, err = mqtt.New(c.MQTT, id.tls, id.device, mqtt.Options{Traffic: traffic})
+		default:
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, nil
 }
 
 // observer writes what happens into the log.

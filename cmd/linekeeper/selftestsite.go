@@ -140,6 +140,9 @@ func (t *selftester) headquarters(ctx context.Context) (results []selftest.Resul
 const stall = 20 * time.Second
 
 func (t *selftester) ways(id identity) (ways []selftest.Way) {
+	if r := t.cfg.Uplink.Receiver; r != receiverHeadquarters {
+		return []selftest.Way{{Name: r, Address: t.cfg.Uplink.HTTPS + t.cfg.Uplink.MQTT, TLS: id.tls, SkipAsk: "the receiver is no headquarters"}}
+	}
 	for _, name := range t.cfg.Uplink.Order {
 		switch {
 		case name == tus.Name && t.cfg.Uplink.HTTPS != "":

@@ -309,3 +309,15 @@ func TestDamagedLogs(t *testing.T) {
 		})
 	}
 }
+
+// TestFilesOverMQTTHaveADefaultBound: settings that name no bound refused every segment once.
+func TestFilesOverMQTTHaveADefaultBound(t *testing.T) {
+	w := newWorld(t)
+	cfg := w.config()
+	cfg.MaxCall, cfg.Spool = 0, t.TempDir()
+	in, err := Open(t.Context(), cfg)
+	must(t, err)
+	if in.transfers.most != DefaultMaxCall {
+		t.Errorf("call files over MQTT have at most %d bytes, want %d", in.transfers.most, int64(DefaultMaxCall))
+	}
+}

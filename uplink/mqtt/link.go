@@ -61,11 +61,10 @@ func (t *Transport) dial(ctx context.Context) (*link, error) {
 		t.network.Cut() // ends an attempt that goes on
 		return nil, fmt.Errorf("connect to broker %s: %w", t.host, err)
 	}
-	topics := map[string]byte{
-		wire.TopicFileResponse(t.device): atMostOnce,
-		wire.TopicReceipt(t.device):      atMostOnce,
-		wire.TopicHad(t.device):          atMostOnce,
-		wire.TopicCommand(t.device, 0):   atLeastOnce, // none is asked for again
+	topics := map[string]byte{wire.TopicFileResponse(t.device): atMostOnce}
+	if !t.weak {
+		topics[wire.TopicReceipt(t.device)], topics[wire.TopicHad(t.device)] = atMostOnce, atMostOnce
+		topics[wire.TopicCommand(t.device, 0)] = atLeastOnce // none is asked for again
 	}
 	token := l.client.SubscribeMultiple(topics, nil)
 	err = wait(ctx, token)

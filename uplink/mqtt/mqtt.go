@@ -52,6 +52,7 @@ type Transport struct {
 	tls     *tls.Config
 	device  call.DeviceID
 	opts    Options
+	weak    bool // the receiver is not headquarters: see EMQX
 	network uplink.Network
 	proxy   func(*url.URL) (*url.URL, error)
 

@@ -59,15 +59,21 @@ func connect(t *testing.T, r *receiver, opts mqtt.Options) *mqtt.Transport {
 	return tr
 }
 
-func transport(t *testing.T, r *receiver, opts mqtt.Options) *mqtt.Transport {
+// trust is a recorder's in the receiver's certificate.
+func trust(t *testing.T, server *tls.Config) *tls.Config {
 	t.Helper()
-	leaf, err := x509.ParseCertificate(r.tls.Certificates[0].Certificate[0])
+	leaf, err := x509.ParseCertificate(server.Certificates[0].Certificate[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(leaf)
-	tr, err := mqtt.New("mqtts://"+r.address, &tls.Config{RootCAs: pool}, device, opts)
+	return &tls.Config{RootCAs: pool}
+}
+
+func transport(t *testing.T, r *receiver, opts mqtt.Options) *mqtt.Transport {
+	t.Helper()
+	tr, err := mqtt.New("mqtts://"+r.address, trust(t, r.tls), device, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

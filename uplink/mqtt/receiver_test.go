@@ -59,16 +59,21 @@ func newReceiver(t *testing.T) *receiver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	https := httptest.NewTLSServer(nil) // for its certificate, which is for 127.0.0.1
-	defer https.Close()
 	r := &receiver{
-		t: t, key: key, address: "127.0.0.1:0", tls: &tls.Config{Certificates: https.TLS.Certificates},
+		t: t, key: key, address: "127.0.0.1:0", tls: serverTLS(),
 		files: map[string]*received{}, durable: map[string]string{}, copies: map[string][][]byte{},
 		messages: map[string][]string{}, heard: make(chan struct{}, 1),
 	}
 	r.start()
 	t.Cleanup(r.stop)
 	return r
+}
+
+// serverTLS has a certificate for 127.0.0.1.
+func serverTLS() *tls.Config {
+	https := httptest.NewTLSServer(nil)
+	defer https.Close()
+	return &tls.Config{Certificates: https.TLS.Certificates}
 }
 
 // anybody may connect and publish.

@@ -42,6 +42,7 @@ type transfer struct {
 	link  *link
 	in    *inbox
 	f     uplink.File
+	name  string // of the file, for the receiver
 	state state
 
 	segments int
@@ -57,13 +58,17 @@ var errAgain = errors.New("again")
 
 // Deliver implements uplink.Transport.
 func (t *Transport) Deliver(ctx context.Context, f uplink.File) (string, error) {
+	return t.deliver(ctx, wire.CallFileName(f.Call), f)
+}
+
+func (t *Transport) deliver(ctx context.Context, name string, f uplink.File) (string, error) {
 	l, err := t.connected()
 	if err != nil {
 		return "", err
 	}
 	watched, stop := t.network.Watch(ctx, t.opts.Stall)
 	defer stop()
-	tr := &transfer{t: t, link: l, f: f, segments: int((f.Size + wire.SegmentSize - 1) / wire.SegmentSize)}
+	tr := &transfer{t: t, link: l, f: f, name: name, segments: int((f.Size + wire.SegmentSize - 1) / wire.SegmentSize)}
 	if f.Grows {
 		tr.segments = int(f.Size / wire.SegmentSize) // the last one is not whole yet, and boundaries must not change
 	}
@@ -143,7 +148,7 @@ func (tr *transfer) keep() {
 func (tr *transfer) begin() error {
 	var attempt [4]byte
 	_, _ = rand.Read(attempt[:]) // never fails (crypto/rand)
-	init, err := json.Marshal(wire.FileMeta{Name: tr.f.Call.String() + ".lkc"})
+	init, err := json.Marshal(wire.FileMeta{Name: tr.name})
 	if err != nil {
 		return fmt.Errorf("encode init: %w", err)
 	}
@@ -365,6 +370,9 @@ func (tr *transfer) finish(ctx context.Context) (string, error) {
 		if receipt, err := tr.receive(ctx, tr.t.opts.Stall); receipt != "" || err != nil {
 			return receipt, err
 		}
+	}
+	if tr.t.weak {
+		return tr.word(), nil
 	}
 	for deadline := time.Now().Add(tr.t.opts.Receipt); time.Now().Before(deadline); {
 		receipt, err := tr.receive(ctx, time.Until(deadline))

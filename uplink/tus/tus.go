@@ -48,6 +48,7 @@ type Transport struct {
 	client  *http.Client
 	network uplink.Network
 	stall   time.Duration
+	stock   string // where a server that is not headquarters makes uploads, see Stock; empty: it is headquarters
 
 	mu      sync.Mutex
 	growing map[string]int64 // how much headquarters has of calls in progress, by the upload's URL; as this connection knows
