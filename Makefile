@@ -35,7 +35,7 @@ test: ## unit and table tests: no hardware, no root, no network
 deps: ## install what every target needs (as root, or with sudo)
 	lab/need.sh build assets run e2e fault bench arm64 lint lab
 	go mod download
-	$(MAKE) --no-print-directory assets $(LINT) lab/browser/node_modules/.installed
+	$(MAKE) --no-print-directory assets $(LINT) $(TUSD) lab/browser/node_modules/.installed lab/receivers/node_modules/.installed
 
 .PHONY: build
 build: assets ## both programs, into bin/
@@ -77,12 +77,19 @@ $(WEB)/assets/dist/.built: $(WEB)/package.json $(WEB)/package-lock.json $(wildca
 	@cd $(WEB) && npm ci --silent && npm run --silent build
 	@touch $@
 
-lab/browser/node_modules/.installed: lab/browser/package.json lab/browser/package-lock.json
-	cd lab/browser && npm ci --silent
+lab/%/node_modules/.installed: lab/%/package.json lab/%/package-lock.json
+	cd $(@D)/.. && npm ci --silent
 	@touch $@
 
+# The tus project's server, as anybody may run it.
+TUSD := $(CURDIR)/.cache/bin/tusd
+TUSD_VERSION := v2.10.0
+$(TUSD):
+	@mkdir -p $(@D)
+	GOBIN=$(@D) go install github.com/tus/tusd/v2/cmd/tusd@$(TUSD_VERSION)
+
 .PHONY: e2e
-e2e: build bin/demo lab/browser/node_modules/.installed ## both programs, real ALSA capture, real brokers, the pages in a browser
+e2e: build bin/demo $(TUSD) lab/browser/node_modules/.installed lab/receivers/node_modules/.installed ## both programs, real ALSA capture, real brokers, the pages in a browser
 	@lab/need.sh build e2e
 	go test -tags e2e -count 1 -parallel 8 -timeout 20m ./lab/e2e ./lab/linesim ./capture ./seal
 
@@ -167,6 +174,7 @@ bench: build ## speed, memory and bytes beside bare libopus and arecord | opusen
 	go run ./lab/linkbench
 	go run ./lab/knowing
 	go run ./lab/wholeline
+	go run ./lab/crowd
 	$(MAKE) --no-print-directory bench-device
 
 .PHONY: bench-device
@@ -176,5 +184,5 @@ bench-device: deb ## boot time and block writes of the recorder in the virtual d
 
 .PHONY: clean
 clean: ## remove what was built (run/, where make run keeps its state, stays)
-	rm -rf bin dist .cache hq/web/node_modules lab/browser/node_modules
+	rm -rf bin dist .cache hq/web/node_modules lab/browser/node_modules lab/receivers/node_modules
 	find hq/web/assets/dist -mindepth 1 ! -name .keep -delete

@@ -14,7 +14,7 @@ packages_of() {
 	e2e) printf '%s\n' libasound2-dev asterisk-core-sounds-en-wav asterisk-core-sounds-fr-wav mosquitto chromium python3-cryptography ;;
 	fault) printf '%s\n' mosquitto ;;
 	bench) printf '%s\n' alsa-utils opus-tools libasound2-dev asterisk-core-sounds-en-wav asterisk-core-sounds-fr-wav asterisk-moh-opsound-wav espeak-ng ffmpeg libspandsp-dev multimon-ng \
-		iproute2 curl openssh-client openssh-server rsync rclone mosquitto mosquitto-clients ;;
+		iproute2 curl openssh-client openssh-server rsync rclone mosquitto mosquitto-clients nginx ;;
 	arm64) printf '%s\n' gcc-aarch64-linux-gnu libc6-dev-arm64-cross libopus-dev:arm64 libmp3lame-dev:arm64 qemu-user asterisk-core-sounds-en-wav ;;
 	lab)
 		printf '%s\n' qemu-system-x86 qemu-utils seabios mmdebstrap uidmap busybox-static cpio e2fsprogs kmod xz-utils \
