@@ -70,6 +70,13 @@ func (l *Line) rang(before int64) {
 	case !c.incoming && c.reason == call.BeganVoice && min(c.voice, b.begin)-c.trigger < messageTime*l.second && b.begin-c.voice < l.ringGap:
 		// what was heard as voice was this ring, or a message before it that was damaged
 		l.bellBegan()
+	case l.undecided.Position != never:
+		id := l.undecided
+		l.undecided.Position = never
+		c.voice = min(c.voice, l.voiceBefore)
+		l.next(id.Position, call.BeganCallerID)
+		l.bellBegan()
+		l.keep(id)
 	case l.idleBefore(b.begin, gapToRing):
 		l.next(b.begin, call.BeganRing)
 		l.bellBegan()

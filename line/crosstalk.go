@@ -11,7 +11,7 @@ import (
 // What is heard of another line, whose cable lies beside this one's, or which is the other channel of the card.
 const (
 	tonesFainter  = 20.0 // dB below the line's own tones
-	voicesFainter = 20.0 // dB below the voices of the line's own calls
+	voicesFainter = 25.0 // dB below the voices of the line's own calls
 	fading        = 1.0  // dB by which a tone or a call counts less than the next
 	lately        = 5    // seconds in which the line must have been idle
 	ofVoice       = 0.5  // of the time a voice is fainter than it is said to be
@@ -36,9 +36,13 @@ func (l *Line) faint(m call.Mark) bool {
 func (l *Line) elsewhere(s *side, span voice.Span) bool {
 	n := &s.levels.noise
 	loud := s.levels.loud(span.Begin, span.End, ofVoice)
-	if !l.hook.is && loud < l.loudVoice-voicesFainter && n.usual >= gapApart {
+	if !l.hook.is && loud < l.loudVoice-voicesFainter {
 		recent := n.between(span.End-lately*l.second, span.End, l.second)
-		if recent.known && math.Abs(recent.dB-n.idle.dB) <= gapWithin {
+		idle := recent.known && math.Abs(recent.dB-n.idle.dB) <= gapWithin
+		if !l.inCall { // the handset may have been lifted just now: the pre-roll is longer than these two blocks
+			idle = l.idleAt(1) && l.idleAt(2)
+		}
+		if idle && n.usual >= gapApart {
 			return true
 		}
 	}

@@ -158,9 +158,11 @@ func (l *Line) identified(m call.Mark) {
 	case c.incoming && !c.answered:
 	case m.Position-c.trigger < l.second && c.reason != call.BeganContinued: // what was heard first was the message
 		c.incoming = true
-	case l.liftedBefore(m.Position): // a waiting call, of which the tone that announces it was not heard
-	default:
+	case l.idleBefore(m.Position, gapToRing):
 		l.next(m.Position, call.BeganCallerID)
+	case !l.liftedBefore(m.Position): // if it rings soon, it is the next call's
+		l.undecided, l.lastID, l.voiceBefore = m, m, c.voice
+		return
 	}
 	if !c.answered {
 		l.silent(m)

@@ -143,21 +143,23 @@ type Line struct {
 	lossBegin, lossEnd int64 // the last loss
 	lossGoesOn         bool  // nothing has been heard since
 
-	hook      handset
-	bell      bell
-	after     aftermath
-	dialTone  int64     // where the last one began
-	lastDigit int64     // where it was keyed
-	dialKnown bool      // the tones have told one
-	lastID    call.Mark // the last intact caller ID
-	lastHeard int64
-	loudTone  float64 // how loud the line's own tones are, in dBFS
-	loudVoice float64 // and the voices of its calls; -Inf: nobody knows
-	alarm     string
-	found     marks
-	keyedIDs  callerid.Keyed
-	keys      []call.Mark // that the exchange may have keyed
-	held      []call.Mark // of the time before a call, in case it begins before them
+	hook        handset
+	bell        bell
+	after       aftermath
+	dialTone    int64     // where the last one began
+	lastDigit   int64     // where it was keyed
+	dialKnown   bool      // the tones have told one
+	lastID      call.Mark // the last intact caller ID
+	undecided   call.Mark // caller ID of which it is not known yet whether it is the next call's; Position never: none
+	voiceBefore int64     // the end of the voice before it
+	lastHeard   int64
+	loudTone    float64 // how loud the line's own tones are, in dBFS
+	loudVoice   float64 // and the voices of its calls; -Inf: nobody knows
+	alarm       string
+	found       marks
+	keyedIDs    callerid.Keyed
+	keys        []call.Mark // that the exchange may have keyed
+	held        []call.Mark // of the time before a call, in case it begins before them
 
 	inCall bool
 	call   present
@@ -213,6 +215,7 @@ func (l *Line) start(at int64) {
 	l.started, l.position, l.earliest, l.dialTone, l.lastHeard = true, at, at, never, at
 	l.loudTone, l.loudVoice = l.cfg.Voice.Least, math.Inf(-1)
 	l.bell.end, l.hook.recall, l.lastID.Position = never, never, never
+	l.undecided.Position = never
 	l.lastDigit = never
 	for i := range l.sides {
 		l.sides[i].origin = at

@@ -144,6 +144,9 @@ func (l *Line) learnIdle(trigger int64) {
 // it stays as it was.
 func (l *Line) learnInUse() {
 	c := &l.call
+	if !l.inCall {
+		return
+	}
 	for i := range l.sides {
 		n := &l.sides[i].levels.noise
 		inUse := n.between(max(c.trigger, c.answeredAt), c.voice, l.second)

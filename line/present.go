@@ -116,6 +116,9 @@ func (l *Line) judge() {
 		return
 	}
 	c := &l.call
+	if l.position-l.undecided.Position > l.ringGap {
+		l.decided()
+	}
 	if c.number.over(l.position, l.second) {
 		l.dialled(l.position)
 	}
@@ -203,6 +206,7 @@ func (l *Line) next(trigger int64, reason call.Reason) {
 // end ends the call at a position. What happened in it happened before another, from its trigger on.
 func (l *Line) end(at, happened int64, reason call.Reason) {
 	l.dialled(l.position)
+	l.decided()
 	c := &l.call
 	at = min(max(at, c.began), l.position)
 	short := happened-c.trigger < l.shortest && c.reason != call.BeganContinued && reason != call.EndedMissed &&
@@ -212,6 +216,14 @@ func (l *Line) end(at, happened int64, reason call.Reason) {
 	l.inCall, l.earliest = false, at
 	l.events = append(l.events, call.Event{Kind: call.EventEnded, Position: at, Reason: reason, Short: short})
 	l.forget()
+}
+
+// decided says that the caller ID of which that was not known was of a call that waited.
+func (l *Line) decided() {
+	if m := l.undecided; m.Position != never {
+		l.undecided.Position = never
+		l.keep(m)
+	}
 }
 
 // forget drops what was kept for the beginning of a call.
