@@ -119,9 +119,10 @@ func runRecorder(ctx context.Context, cfg config, log *slog.Logger) (err error) 
 // newTimekeeper goes on from what the ring has of the clock.
 func (d *device) newTimekeeper(clock systemClock, log *slog.Logger) (*timekeeper, error) {
 	floor := buildTime()
-	if d.id.tls != nil {
-		if issued := d.id.tls.Certificates[0].Leaf.NotBefore; issued.After(floor) {
-			floor = issued
+	if d.id.enroller != nil { // whose certificate, where it has one yet, was made at headquarters' time
+		cert, err := d.id.enroller.Certificate(nil)
+		if err == nil && cert.Leaf != nil && cert.Leaf.NotBefore.After(floor) {
+			floor = cert.Leaf.NotBefore
 		}
 	}
 	t, err := newTimekeeper(clock.Anchor, d.ring.Kept(keptClock), floor)
