@@ -16,6 +16,7 @@ for program in linekeeper linekeeper-hq; do
 	cp "$here/$program.service" "$root/usr/lib/systemd/system/"
 	cp "$here/$program.sysusers.conf" "$root/usr/lib/sysusers.d/$program.conf"
 done
+cp "$here/linekeeper-stick@.service" "$root/usr/lib/systemd/system/"
 printf 'root:x:0:0:root:/:/bin/sh\n' >"$root/etc/passwd"
 printf 'root:x:0:\naudio:x:29:\n' >"$root/etc/group"
 systemd-sysusers --root="$root" linekeeper.conf linekeeper-hq.conf >/dev/null 2>&1
@@ -36,4 +37,5 @@ check() {
 }
 check linekeeper.service 15
 check linekeeper-hq.service 12
+check linekeeper-stick@.service 20
 exit $failed

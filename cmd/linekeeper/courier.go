@@ -80,9 +80,14 @@ func (o *options) courier(cmd *cobra.Command, dir string) (courier.Done, error) 
 	if err != nil {
 		return courier.Done{}, err
 	}
+	return carryRunning(ctx, cfg.Control, s, progress)
+}
+
+// carryRunning carries the calls of the recorder that answers on a socket.
+func carryRunning(ctx context.Context, socket string, s *stick.Stick, progress func(courier.Progress)) (courier.Done, error) {
 	over := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
-		return d.DialContext(ctx, "unix", cfg.Control)
+		return d.DialContext(ctx, "unix", socket)
 	}}
 	defer over.CloseIdleConnections()
 	return courier.Carry(ctx, s, courier.NewClient(&http.Client{Transport: over}), progress)

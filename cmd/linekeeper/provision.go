@@ -93,11 +93,13 @@ func (c config) provision(ctx context.Context, s *stick.Stick) (*provisionReport
 	return report, nil
 }
 
+var errNoBundle = errors.New("no " + wire.BundleFile + " lies on the stick: make one with `linekeeper-hq bundle`")
+
 // takeBundle judges and applies. The report is nil where there was no bundle, or the fault is not the bundle's.
 func (c config) takeBundle(s *stick.Stick) (*provisionReport, error) {
 	b, err := s.Read(wire.BundleFile, wire.MaxBundle+2)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no %s lies on the stick: make one with `linekeeper-hq bundle`", wire.BundleFile)
+		return nil, errNoBundle
 	}
 	r := &provisionReport{Time: time.Now().UTC(), Software: version, Lines: []capture.Input{}}
 	if errors.Is(err, stick.ErrHostile) {
@@ -106,6 +108,10 @@ func (c config) takeBundle(s *stick.Stick) (*provisionReport, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if !c.isBare() {
+		r.Reason = c.file + " names lines or headquarters of its own, which hold"
+		return r, fmt.Errorf("the bundle is refused: %s", r.Reason)
 	}
 	pinned, err := pinnedKey()
 	if err != nil {

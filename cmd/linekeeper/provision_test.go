@@ -288,3 +288,48 @@ func TestStickSign(t *testing.T) {
 		}
 	}
 }
+
+// TestStickUnit does what the unit does: with the stick read-only first, and then for writing.
+func TestStickUnit(t *testing.T) {
+	listing := func(dir string) (all []string) {
+		check(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error { all = append(all, path); return err }))
+		return all
+	}
+	i := newInstaller(t)
+	for _, step := range []string{"--read", "--write"} { // a stick with nothing of ours, and no recorder that runs
+		if code, _, errs := i.run("stick", step, i.stick); code != 0 || len(listing(i.stick)) != 1 {
+			t.Errorf("%s of an empty stick: exit code %d, %s", step, code, errs)
+		}
+	}
+	i.bundle(func(b *wire.Bundle) { b.Settings = "rubbish" })
+	before := listing(i.stick)
+	if code, _, errs := i.run("stick", "--read", i.stick); code != 0 || len(listing(i.stick)) != len(before) {
+		t.Errorf("a bad bundle is read: exit code %d, %s", code, errs)
+	}
+	code, _, errs := i.run("stick", "--write", i.stick)
+	report, err := os.ReadFile(filepath.Join(i.stick, wire.ReportFolder, "new.txt"))
+	if code != 1 || err != nil || !strings.Contains(string(report), "REFUSED: the bundle's settings") || !strings.Contains(errs, "refused") {
+		t.Errorf("and reported: exit code %d, %s, %s, %v", code, errs, report, err)
+	}
+	i.bundle(nil)
+	if code, _, errs := i.run("stick", "--read", i.stick); code != 0 {
+		t.Error(errs)
+	}
+	if c, err := loadConfig(i.config); err != nil || len(c.Lines) != 1 {
+		t.Errorf("%+v, %v", c.Lines, err)
+	}
+	for range 2 { // pulled before the report was written, it is written the next time
+		if code, _, errs := i.run("stick", "--write", i.stick); code != 0 {
+			t.Error(errs)
+		}
+	}
+	reports, err := filepath.Glob(filepath.Join(i.stick, wire.ReportFolder, "*.txt"))
+	if err != nil || len(reports) != 2 {
+		t.Errorf("%v, %v", reports, err)
+	}
+	for _, args := range [][]string{{i.stick}, {"--read", "--write", i.stick}} {
+		if code, _, _ := i.run(append([]string{"stick"}, args...)...); code != 2 {
+			t.Errorf("%v: exit code %d", args, code)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/linekeeper/linekeeper/cmd/internal/command"
+	"github.com/linekeeper/linekeeper/stick"
+	"github.com/linekeeper/linekeeper/uplink/courier"
+	"github.com/linekeeper/linekeeper/wire"
+)
+
+// stickCommand is what the unit linekeeper-stick@ runs, twice for each stick that is put in: with it mounted read-only, and
+// then for writing.
+func stickCommand(o *options) *cobra.Command {
+	var read, write bool
+	cmd := &cobra.Command{
+		Use:   "stick --read|--write FOLDER",
+		Short: "Do with a USB stick what it is there for",
+		Long: `What linekeeper-stick@.service runs for a stick that is put in, mounted at FOLDER. With --read a bundle on it is judged and
+applied, and nothing is written to it; with --write the report is put onto it, receipts are taken from it, and the calls that
+wait go onto it as far as there is room. The light says that the stick is read, and then whether all went well.`,
+		Hidden: true,
+		Args:   command.Exactly(1, "the folder at which the stick is mounted, and --read or --write"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if read == write {
+				return command.Usage("one of --read and --write is needed; see `%s --help`", cmd.CommandPath())
+			}
+			c, err := loadMachine(o.Config)
+			if err != nil {
+				return err
+			}
+			s, err := stick.Open(args[0], stick.Options{})
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			if read {
+				return c.readStick(cmd.Context(), s)
+			}
+			return o.writeStick(cmd, c, s)
+		},
+	}
+	cmd.Flags().BoolVar(&read, "read", false, "judge and apply a bundle")
+	cmd.Flags().BoolVar(&write, "write", false, "write the report, take receipts, and put calls down")
+	return cmd
+}
+
+// handedOver is where --read leaves its report for --write.
+func (c *config) handedOver() string { return filepath.Join(c.Data, "stick-report.json") }
+
+// readStick judges and applies the bundle on a stick, if there is one. A refusal is no error: the report has to get onto the
+// stick yet.
+func (c config) readStick(ctx context.Context, s *stick.Stick) error {
+	c.light(ctx, stickReading)
+	if err := os.Remove(c.handedOver()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, err := s.List(wire.CourierFolder, wire.MaxCourierDevices); errors.Is(err, fs.ErrNotExist) {
+		return nil // it is no stick of ours yet
+	}
+	r, err := c.takeBundle(s)
+	if r == nil {
+		if errors.Is(err, errNoBundle) {
+			return nil
+		}
+		return err
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return fmt.Errorf("keep the report: %w", err)
+	}
+	return writeDurably(c.handedOver(), b)
+}
+
+// again is how often the light is told that the stick is still read.
+const again = time.Minute
+
+// writeStick puts the report onto a stick, takes receipts from it, and puts down the calls that wait.
+func (o *options) writeStick(cmd *cobra.Command, c config, s *stick.Stick) error {
+	ctx := cmd.Context()
+	runs := c.light(ctx, stickReading)
+	last := time.Now()
+	err := c.reportOnto(ctx, s, runs)
+	var running statusReport
+	if askControl(ctx, c.Control, controlStatus, &running) == nil && running.Device != "" {
+		done, carried := carryRunning(ctx, c.Control, s, func(courier.Progress) {
+			if time.Since(last) > again {
+				last = time.Now()
+				c.light(ctx, stickReading)
+			}
+		})
+		if carried == nil || done.Written > 0 {
+			printDone(cmd.OutOrStdout(), done)
+		}
+		err = errors.Join(err, carried)
+	}
+	shown := stickAccepted
+	if err != nil {
+		shown = stickRefused
+	}
+	c.light(ctx, shown)
+	return err
+}
+
+// reportOnto writes the report that --read has left; a refusal is its error. runs says that a recorder runs.
+func (c config) reportOnto(ctx context.Context, s *stick.Stick, runs bool) error {
+	b, err := os.ReadFile(c.handedOver())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // there was no bundle
+	}
+	if err != nil {
+		return err
+	}
+	var r provisionReport
+	if err := json.Unmarshal(b, &r); err != nil {
+		return fmt.Errorf("read the report %s: %w", c.handedOver(), err)
+	}
+	if r.Accepted {
+		p, err := c.provisioned()
+		if err != nil {
+			return err
+		}
+		if runs && !r.Already {
+			p.awaitRecorder(ctx)
+		}
+		r.look(ctx, p)
+	}
+	if err := errors.Join(r.write(s), os.Remove(c.handedOver())); err != nil {
+		return err
+	}
+	if !r.Accepted {
+		return fmt.Errorf("the bundle is refused: %s", r.Reason)
+	}
+	return nil
+}
