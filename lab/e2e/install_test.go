@@ -135,11 +135,14 @@ func TestProvisioningKilled(t *testing.T) {
 	const kills = 50
 	dir := folder(t)
 	head, office, stick := headquarters(t, dir, nil), bareRecorder(t, dir), t.TempDir()
-	bundled(t, head, dir, stick)
 	identity := filepath.Join(office.Dir, "data", "identity")
-	began := time.Now()
-	must(office.Command("stick", "--read", stick))(t)
-	whole := time.Since(began)
+	whole := time.Hour
+	for range 3 { // the first time the program itself has to come from the disk
+		bundled(t, head, dir, stick)
+		began := time.Now()
+		must(office.Command("stick", "--read", stick))(t)
+		whole = min(whole, time.Since(began))
+	}
 	device := must(os.ReadFile(filepath.Join(identity, "device.key")))(t)
 	random := rand.New(rand.NewPCG(3, 4))
 	oldOnes, newOnes := 0, 0

@@ -14,7 +14,8 @@
 //  1. hands over headquarters' receipts that lie on the stick, and clears away the call files that they release;
 //  2. puts down the index, signed by the recorder: the calls that wait, and the entries that wait;
 //  3. puts down the entries;
-//  4. puts down the call files, those that headquarters asked for first, then those on hold, then from the oldest, as far as there is room, and reads each back.
+//  4. puts down the call files, those that headquarters asked for first, then those on hold, then from the oldest, as far as
+//     there is room, and reads each back.
 //
 // What it promises:
 //
