@@ -255,7 +255,7 @@ func (g Grade) Better(than Grade) bool {
 // Correction maps what a boot's clock said to what it should have said: to every wall time of that boot's anchors whose
 // grade is worse than Grade, Add is to be added. The anchor of its own entry is still by the clock as it was before.
 type Correction struct {
-	BootID string        `json:"boot"` // that of the entry's own anchor
+	BootID string        `json:"boot"`  // that of the entry's own anchor
 	Add    time.Duration `json:"add"`   // nanoseconds
 	Grade  Grade         `json:"grade"` // of the corrected time
 }

@@ -154,9 +154,3 @@ func (f *flow) setDeadline(t time.Time) {
 	defer f.mu.Unlock()
 	f.deadline = t
 }
-
-func (f *flow) end() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.ended = true
-}

@@ -14,7 +14,6 @@ type proxy struct {
 	running  sync.WaitGroup
 
 	mu    sync.Mutex
-	bytes int64             // towards the receiver
 	left  int64             // until the cut; negative: there was one
 	conns map[net.Conn]bool // true: the recorder's
 }
