@@ -287,6 +287,25 @@ func TestImportOfStrangers(t *testing.T) {
 }
 
 // TestImportIsCutShort pulls the stick at each operation, and kills nothing that was taken in. The next import goes on.
+func TestImportOfOneThatIsShutOut(t *testing.T) {
+	w := newWorld(t)
+	d, dir := w.device(), t.TempDir()
+	f := d.file(100)
+	l := d.load(dir, f)
+	must(t, w.library.Revoke(t.Context(), d.id, true))
+	if all := w.imported(dir); !all.says(Red, "is shut out") || all.count(Green) != 0 || len(all) != 1 {
+		t.Errorf("%+v", all)
+	}
+	if _, err := w.library.Call(t.Context(), f.id); !errors.Is(err, hq.ErrNotFound) {
+		t.Errorf("its call: %v", err)
+	}
+	must(t, w.library.Revoke(t.Context(), d.id, false))
+	w.imported(dir)
+	if got := l.receipts(); len(got) == 0 {
+		t.Error("let in again, it gets no receipts")
+	}
+}
+
 func TestImportIsCutShort(t *testing.T) {
 	w := newWorld(t)
 	d, dir := w.device(), t.TempDir()

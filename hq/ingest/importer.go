@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -156,6 +157,10 @@ func (v *visit) take(ctx context.Context) (err error) {
 	}
 	if err != nil {
 		return err
+	}
+	if since := v.recorder.Revoked; !since.IsZero() {
+		v.say(Red, "recorder %s is shut out since %s: nothing of it is taken in; let it in with `linekeeper-hq recorder restore %s` if it should be", v.device, since.UTC().Format(time.DateTime), v.device)
+		return nil
 	}
 	if err := v.readIndexes(); err != nil {
 		return v.hostile(err)
