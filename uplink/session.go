@@ -100,7 +100,7 @@ func (s *session) run(ctx context.Context) (err error) {
 	first := s.status()
 	err = s.ready(ctx)
 	if err == nil {
-		err = s.transport.Status(ctx, first)
+		err = s.say(ctx, first)
 	}
 	if err != nil {
 		_ = s.transport.Close() // nothing was connected
@@ -286,6 +286,9 @@ func (s *session) have(ctx context.Context) error {
 		}
 	}
 	s.tellTime(answer)
+	if s.cfg.Health != nil && err == nil {
+		s.cfg.Health.Told(answer.Health)
+	}
 	s.reconcile(q.Calls, answer)
 	if answer.Recipients != "" && s.cfg.Recipients != nil {
 		if err := s.cfg.Recipients(answer.Recipients); err != nil {

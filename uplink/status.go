@@ -11,6 +11,9 @@ import (
 
 func (s *session) status() wire.Status {
 	status := s.cfg.Status()
+	if s.cfg.Health != nil {
+		status.HealthLog = s.cfg.Health.After(wire.MaxHealth)
+	}
 	status.Device, status.Online, status.Waiting.Link = s.cfg.Device, true, s.transport.Name()
 	return status
 }
@@ -36,7 +39,7 @@ func (s *session) watchStatus(ctx context.Context, sent wire.Status) {
 		case <-time.After(time.Until(last.Add(s.cfg.StatusPause))):
 		}
 		now := s.status()
-		if err := s.transport.Status(ctx, now); err != nil {
+		if err := s.say(ctx, now); err != nil {
 			if ctx.Err() == nil {
 				s.watched <- fmt.Errorf("send status: %w", err)
 			}
@@ -46,12 +49,22 @@ func (s *session) watchStatus(ctx context.Context, sent wire.Status) {
 	}
 }
 
+// say sends a status, and notes which lines of the log it brought.
+func (s *session) say(ctx context.Context, now wire.Status) error {
+	err := s.transport.Status(ctx, now)
+	if n := len(now.HealthLog); err == nil && n > 0 {
+		s.cfg.Health.Told(now.HealthLog[n-1].Number)
+	}
+	return err
+}
+
 // same leaves out what changes all the time.
 func same(a, b wire.Status) bool {
 	return essence(a) == essence(b)
 }
 
 func essence(s wire.Status) string {
+	s.Health, s.HealthLog = nil, nil
 	s.Time, s.Ring, s.Waiting.Bytes, s.Waiting.Entries = time.Time{}, wire.RingStatus{}, 0, 0
 	lines := make([]wire.LineStatus, len(s.Lines))
 	for i, l := range s.Lines {

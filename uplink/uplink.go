@@ -141,6 +141,14 @@ type Observer interface {
 	Parked(id call.ID, reason string)
 }
 
+// HealthLog is the log of the board's health. Its methods are called from several goroutines.
+type HealthLog interface {
+	// After gives lines that headquarters was not told, the oldest first, at most limit of them.
+	After(limit int) []wire.Health
+	// Told says that headquarters has the line with this number, and asks for those behind it.
+	Told(number uint64)
+}
+
 // Config is what an Uplink needs to know.
 type Config struct {
 	Device     call.DeviceID
@@ -154,6 +162,8 @@ type Config struct {
 	// Recipients keeps headquarters' word on whom calls are sealed to from now on, a wire.Recipients as it was signed, which
 	// it checks; nil: nobody wants to know.
 	Recipients func(jws string) error
+
+	Health HealthLog // nil: none is kept
 
 	// Ready is called before each attempt to connect, and now and then while connected; an error keeps the recorder off the
 	// link. nil: nothing has to be ready.

@@ -45,6 +45,33 @@ type CardHealth struct {
 // MaxHealth bounds the lines of the log in one status.
 const MaxHealth = 16
 
+// Words say how the board is, each a few words: what is wrong first.
+func (h *Health) Words() (words []string) {
+	say := func(holds bool, format string, args ...any) {
+		if holds {
+			words = append(words, fmt.Sprintf(format, args...))
+		}
+	}
+	say(h.UnderVoltage, "the supply is too weak")
+	say(h.Card.Errors > 0, "%d errors on the card", h.Card.Errors)
+	say(h.Card.LifeUsed > 80, "the card is worn: %d %% of its life", h.Card.LifeUsed)
+	say(h.Card.Spares > 1, "the card runs out of spare blocks")
+	say(h.OverCurrent > 0, "a USB port was shut off %d times", h.OverCurrent)
+	say(h.Temperature != 0, "%.0f °C", h.Temperature)
+	up := time.Duration(h.Uptime) * time.Second
+	say(up >= 48*time.Hour, "up %d days", int(up.Hours()/24))
+	say(up < 48*time.Hour, "up %s", up.Truncate(time.Minute))
+	say(h.Boots > 0, "boot %d", h.Boots)
+	switch h.Reset {
+	case ResetPower:
+		words = append(words, "the power was lost before it")
+	case ResetWatchdog:
+		words = append(words, "the watchdog ended the one before")
+	}
+	say(h.Card.LifeUsed > 0 && h.Card.LifeUsed <= 80, "%d %% of the card's life used", h.Card.LifeUsed)
+	return words
+}
+
 // check refuses what no board can say.
 func (h *Health) check() error {
 	switch {

@@ -70,6 +70,8 @@ type HaveAnswer struct {
 
 	// Recipients is whom calls are to be sealed to from now on: a Recipients, signed by headquarters' receipt key.
 	Recipients string `json:"recipients,omitempty"`
+
+	Health uint64 `json:"health,omitempty"` // number of the line of the recorder's health log that came last
 }
 
 // Status is what a recorder says of itself: PUT over HTTPS, and retained over MQTT with StatusOffline as last will.
@@ -85,6 +87,9 @@ type Status struct {
 	Ring     RingStatus    `json:"ring"`
 	Clock    call.Grade    `json:"clock"`
 	Reasons  []string      `json:"reasons,omitempty"` // for the state, in words
+
+	Health    *Health  `json:"health,omitempty"`     // of the board, now
+	HealthLog []Health `json:"health_log,omitempty"` // lines of the recorder's log that headquarters has not had, at most MaxHealth
 }
 
 // LineStatus is the state of one line.
@@ -324,6 +329,23 @@ func Decode(b []byte, v any) error {
 	}
 	if c, ok := v.(interface{ check() error }); ok {
 		return c.check()
+	}
+	return nil
+}
+
+func (s *Status) check() error {
+	if len(s.HealthLog) > MaxHealth {
+		return fmt.Errorf("a status with %d lines of health: at most %d", len(s.HealthLog), MaxHealth)
+	}
+	if s.Health != nil {
+		if err := s.Health.check(); err != nil {
+			return err
+		}
+	}
+	for _, h := range s.HealthLog {
+		if err := h.check(); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -88,6 +88,9 @@ func printStatus(w io.Writer, s statusReport) {
 		fmt.Fprintf(t, "card\t%s\t%s\t%d overruns\topened again %d times\n", c.Device, state, c.Overruns, c.Reopened)
 	}
 	fmt.Fprintf(t, "ring\t%s of %s free\t%.0f hours of calls\n", bytesText(s.Ring.FreeBytes), bytesText(s.Ring.SizeBytes), s.Ring.FreeHours)
+	if s.Health != nil {
+		fmt.Fprintf(t, "board\t%s\n", strings.Join(s.Health.Words(), ", "))
+	}
 	fmt.Fprintf(t, "waiting\t%d calls, %s\t%d entries\t%d parked\n", s.Waiting.Calls, bytesText(s.Waiting.Bytes), s.Waiting.Entries, s.Waiting.Parked)
 	fmt.Fprintf(t, "link\t%s\n", s.Uplink)
 	if s.Receiver != "" {

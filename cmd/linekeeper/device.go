@@ -34,6 +34,7 @@ type device struct {
 	tones    tone.Table       // of all countries
 	hours    recorder.Hours
 	time     *timekeeper // nil where nothing is delivered: replay
+	board    *board      // likewise
 }
 
 // openDevice opens the ring, closes what a crash left open, and makes the lines.
@@ -228,13 +229,13 @@ type card struct {
 	*capture.Card
 	device string
 	lines  []*recorder.Line
-	health []*health // of the lines
-	hooks  []*hook   // of those that have one
+	health []*hearing // of the lines
+	hooks  []*hook    // of those that have one
 	log    *slog.Logger
 }
 
-// health is what is wrong with what is heard on a line, whatever is said on it.
-type health struct {
+// hearing is what is wrong with what is heard on a line, whatever is said on it.
+type hearing struct {
 	judge *capture.Health
 	hook  func() string // what is wrong with it; empty: nothing
 
@@ -242,7 +243,7 @@ type health struct {
 	alarms []string
 }
 
-func (h *health) hear(p pcm.Period) {
+func (h *hearing) hear(p pcm.Period) {
 	if !h.judge.Hear(p) {
 		return
 	}
@@ -256,7 +257,7 @@ func (h *health) hear(p pcm.Period) {
 	}
 }
 
-func (h *health) wrong() []string {
+func (h *hearing) wrong() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	alarms := slices.Clone(h.alarms)
@@ -296,7 +297,7 @@ func (d *device) makeCards(log *slog.Logger) []card {
 			if h := d.hooks[l.Name]; h != nil {
 				c.hooks = append(c.hooks, h)
 			}
-			c.health = append(c.health, &health{judge: capture.NewHealth(pcm.Format{Rate: d.cfg.Capture.LineRate, Channels: len(l.Channels)}), hook: d.hookAlarm(l.Name)})
+			c.health = append(c.health, &hearing{judge: capture.NewHealth(pcm.Format{Rate: d.cfg.Capture.LineRate, Channels: len(l.Channels)}), hook: d.hookAlarm(l.Name)})
 		}
 		cards = append(cards, c)
 	}

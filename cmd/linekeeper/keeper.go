@@ -66,6 +66,7 @@ func (k *keeper) run(ctx context.Context) error {
 		}
 		k.time.look()
 		k.show(ring)
+		k.board.look(func() wire.Health { return *k.boardHealth(ring) })
 		if card := k.stuck(); card != "" {
 			return fmt.Errorf("the sound library does not let go of card %s: only a new process may get it", card)
 		}
@@ -77,6 +78,7 @@ func (k *keeper) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+			k.board.stop(*k.boardHealth(ring))
 			<-dark
 			<-pausing
 			return nil
@@ -212,6 +214,7 @@ func (k *keeper) status() wire.Status {
 		Lines:   []wire.LineStatus{},
 		Waiting: wire.Waiting{Calls: ring.WaitingCalls, Bytes: ring.WaitingBytes, Parked: ring.Parked, Entries: ring.WaitingEntries},
 		Ring:    wire.RingStatus{SizeBytes: ring.SizeBytes, FreeBytes: ring.FreeBytes, FreeHours: k.hours(ring.FreeBytes)},
+		Health:  k.boardHealth(ring),
 	}
 	unwell := k.unwell()
 	for _, l := range k.recorder.Status() {

@@ -77,6 +77,7 @@ func runRecorder(ctx context.Context, cfg config, log *slog.Logger) (err error) 
 	if d.time, err = d.newTimekeeper(clock, log); err != nil {
 		return err
 	}
+	d.board = openBoard(cfg.Data, cfg.ringDir(), log)
 	k, err := newKeeper(d, log)
 	if err != nil {
 		return err
@@ -153,6 +154,7 @@ func newUplink(d *device, status func() wire.Status, log *slog.Logger) (*uplink.
 		Device: d.id.device, Epoch: d.ring.State().Epoch, ReceiptKey: d.id.receipt, Status: status, Observer: observer{log}, Log: log,
 		Priority:   d.cfg.Uplink.Priority,
 		Recipients: d.id.recipients.Told,
+		Health:     d.board,
 		Ready:      func(ctx context.Context) error { return d.id.enroller.Ready(ctx, log) },
 		Command:    func(c wire.Command) error { return obey(d.ring, c) }, Memory: d.ring,
 		Policy: policy, Traffic: traffic, Clock: d.time.Clock, Time: d.time.Told,

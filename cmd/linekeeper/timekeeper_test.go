@@ -8,19 +8,19 @@ import (
 	"github.com/linekeeper/linekeeper/call"
 )
 
-// board is a recorder without a clock, whose time is set by the test.
-type board struct {
+// clockless is a recorder without a clock, whose time is set by the test.
+type clockless struct {
 	now    call.Anchor
 	stored []byte
 	signed []string
 }
 
-func (b *board) tick(d time.Duration) {
+func (b *clockless) tick(d time.Duration) {
 	b.now.BootTime += d
 	b.now.Wall = b.now.Wall.Add(d)
 }
 
-func (b *board) start(t *testing.T, floor time.Time) *timekeeper {
+func (b *clockless) start(t *testing.T, floor time.Time) *timekeeper {
 	t.Helper()
 	k, err := newTimekeeper(func() call.Anchor { return b.now }, b.stored, floor)
 	if err != nil {
@@ -42,7 +42,7 @@ var (
 // TestClockIsCorrectedOnce has a clock that is set by NTP corrected by one entry, also when the program is started again
 // between the two.
 func TestClockIsCorrectedOnce(t *testing.T) {
-	b := &board{now: call.Anchor{BootID: "A", BootTime: 5 * time.Second, Wall: epochDay.Add(5 * time.Second), Grade: call.GradeNone}}
+	b := &clockless{now: call.Anchor{BootID: "A", BootTime: 5 * time.Second, Wall: epochDay.Add(5 * time.Second), Grade: call.GradeNone}}
 	b.start(t, time.Time{}).look()
 	b.tick(time.Minute)
 	b.now.Wall, b.now.Grade = truth, call.GradeNTP
@@ -65,7 +65,7 @@ func TestClockIsCorrectedOnce(t *testing.T) {
 
 // TestTimeOfHeadquarters has a board without NTP take headquarters' time, and NTP's when it comes.
 func TestTimeOfHeadquarters(t *testing.T) {
-	b := &board{now: call.Anchor{BootID: "A", BootTime: 5 * time.Second, Wall: epochDay.Add(5 * time.Second), Grade: call.GradeNone}}
+	b := &clockless{now: call.Anchor{BootID: "A", BootTime: 5 * time.Second, Wall: epochDay.Add(5 * time.Second), Grade: call.GradeNone}}
 	build := truth.AddDate(-1, 0, 0)
 	k := b.start(t, build)
 	k.look()
@@ -94,7 +94,7 @@ func TestTimeOfHeadquarters(t *testing.T) {
 
 // TestGoodClockIsLeft has a clock that is right get no correction from headquarters, whose time comes over a slow link.
 func TestGoodClockIsLeft(t *testing.T) {
-	b := &board{now: call.Anchor{BootID: "A", BootTime: 5 * time.Second, Wall: truth, Grade: call.GradeRTC}}
+	b := &clockless{now: call.Anchor{BootID: "A", BootTime: 5 * time.Second, Wall: truth, Grade: call.GradeRTC}}
 	k := b.start(t, time.Time{})
 	k.look()
 	k.Told(truth.Add(time.Second))

@@ -273,6 +273,9 @@ func (in *Ingest) have(ctx context.Context, device call.DeviceID, body []byte) (
 	if a.Recipients, err = in.recipients(device); err != nil {
 		return a, err
 	}
+	if a.Health, err = in.cfg.Recorders.LastHealth(ctx, device); err != nil {
+		return a, err
+	}
 	if a.Entries, err = in.cfg.Ledger.Gapless(ctx, device, q.Epoch); err != nil || a.Entries == 0 {
 		return a, err
 	}

@@ -64,6 +64,8 @@ type Recorders interface {
 	Recorder(ctx context.Context, device call.DeviceID) (hq.Recorder, error) // hq.ErrNotFound
 	Saw(ctx context.Context, device call.DeviceID, via string) error
 	SaveStatus(ctx context.Context, device call.DeviceID, via string, s wire.Status) error
+	// LastHealth is the number of the line of its health log that a recorder sent last.
+	LastHealth(ctx context.Context, device call.DeviceID) (uint64, error)
 	// UseToken lets the recorder with this key in, once; hq.ErrRefused.
 	UseToken(ctx context.Context, token string, key ed25519.PublicKey) (hq.Recorder, error)
 }

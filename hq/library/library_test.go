@@ -320,6 +320,47 @@ func TestRecordersAndStatus(t *testing.T) {
 	}
 }
 
+func TestHealth(t *testing.T) {
+	l, ctx := open(t), t.Context()
+	line := func(n int) wire.Health {
+		return wire.Health{Number: uint64(n), Time: noon.Add(time.Duration(n) * time.Hour), Boots: int64(n)}
+	}
+	say := func(lines ...wire.Health) {
+		t.Helper()
+		must(t, l.SaveStatus(ctx, north, "https", wire.Status{Device: north, Online: true, State: call.StateIdle, HealthLog: lines}))
+	}
+	if n, err := l.LastHealth(ctx, north); n != 0 || err != nil {
+		t.Errorf("before any: %d, %v", n, err)
+	}
+	say(line(1), line(2))
+	say(line(2), line(3)) // an answer was lost
+	got, err := l.Health(ctx, north, 10)
+	if err != nil || len(got) != 3 || got[0] != line(3) || got[2] != line(1) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	another := line(1) // of a new card, whose log begins anew
+	another.Time = noon.Add(100 * time.Hour)
+	say(another)
+	if n, err := l.LastHealth(ctx, north); n != 1 || err != nil {
+		t.Errorf("of the new card: %d, %v", n, err)
+	}
+	for n := 2; n < keepHealth+50; n += wire.MaxHealth {
+		var lines []wire.Health
+		for i := range wire.MaxHealth {
+			v := line(n + i)
+			v.Time = v.Time.Add(1000 * time.Hour)
+			lines = append(lines, v)
+		}
+		say(lines...)
+	}
+	if got, err = l.Health(ctx, north, 2*keepHealth); err != nil || len(got) != keepHealth {
+		t.Errorf("%d lines are kept, %v", len(got), err)
+	}
+	if r, err := l.Recorder(ctx, north); err != nil || r.Status.HealthLog != nil {
+		t.Errorf("the status holds the log: %v", err)
+	}
+}
+
 func TestAccounts(t *testing.T) {
 	l, ctx := open(t), t.Context()
 	a := l.Accounts()

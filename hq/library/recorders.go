@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -55,6 +56,8 @@ func (l *Library) Saw(ctx context.Context, device call.DeviceID, via string) err
 // said last is still the best that is known.
 func (l *Library) SaveStatus(ctx context.Context, device call.DeviceID, via string, s wire.Status) error {
 	return l.change(ctx, "save status", func(tx *sql.Tx) error {
+		lines := s.HealthLog
+		s.HealthLog = nil
 		b, err := json.Marshal(s)
 		if err != nil {
 			return err
@@ -66,7 +69,7 @@ func (l *Library) SaveStatus(ctx context.Context, device call.DeviceID, via stri
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE recorders SET status = ?, seen = ?, via = ? WHERE device = ?`,
 			string(b), nanos(l.now()), via, string(device))
-		return err
+		return errors.Join(err, l.saveHealth(ctx, tx, device, lines))
 	})
 }
 

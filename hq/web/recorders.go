@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -24,6 +25,7 @@ type recorderView struct {
 	Waiting      string
 	Room         string
 	Software     string
+	Board        string // how it is; empty: it does not say
 }
 
 type lineView struct {
@@ -76,6 +78,9 @@ func (s *server) viewRecorder(rec hq.Recorder) recorderView {
 	}
 	if st.Waiting.Parked > 0 {
 		v.Waiting += "; " + count(st.Waiting.Parked, "call") + " parked after being refused"
+	}
+	if st.Health != nil {
+		v.Board = strings.Join(st.Health.Words(), ", ")
 	}
 	if st.Ring.SizeBytes > 0 {
 		v.Room = fmt.Sprintf("%.0f h of calls, %s of %s", st.Ring.FreeHours, size(st.Ring.FreeBytes), size(st.Ring.SizeBytes))

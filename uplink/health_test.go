@@ -1,0 +1,15 @@
+package uplink
+
+import (
+	"testing"
+
+	"github.com/linekeeper/linekeeper/wire"
+)
+
+func TestHealthMakesNoStatusOfItsOwn(t *testing.T) {
+	a := wire.Status{State: "idle", Health: &wire.Health{Temperature: 40}}
+	b := wire.Status{State: "idle", Health: &wire.Health{Temperature: 50}, HealthLog: []wire.Health{{Number: 1}}}
+	if !same(a, b) {
+		t.Error("a warmer board is worth a message")
+	}
+}
