@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,9 +42,10 @@ func TestWindowsOfTheLink(t *testing.T) {
 		w := newWorld(t)
 		w.addCall() // 1
 		l := w.link("https")
-		slow := true
+		var slow atomic.Bool
+		slow.Store(true)
 		l.onDeliver = func(ctx context.Context, _ uplink.File) (string, error) {
-			if slow {
+			if slow.Load() {
 				<-ctx.Done()
 				return "", context.Cause(ctx)
 			}
@@ -58,7 +60,7 @@ func TestWindowsOfTheLink(t *testing.T) {
 		}
 		time.Sleep(10*time.Hour + 30*time.Minute) // 22:30
 		w.expect("call 1 over https")
-		w.set(func() { slow = false })
+		slow.Store(false)
 		time.Sleep(time.Hour) // 23:30: it has stopped, and the connection stands
 		w.expect()
 		if s := u.Snapshot(); s.Link != "https" || s.Call.String() != (uplink.Snapshot{}).Call.String() {

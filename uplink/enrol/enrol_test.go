@@ -13,7 +13,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,16 +31,45 @@ type desk struct {
 	t         *testing.T
 	authority *authority.Authority
 	server    *httptest.Server
-	now       time.Time
-	asked     []string // paths
-	refuse    string   // why nothing is given; empty: it is
-	instead   ed25519.PublicKey
+
+	mu      sync.Mutex
+	clock   time.Time
+	asked   []string // paths
+	refuse  string   // why nothing is given; empty: it is
+	instead ed25519.PublicKey
+}
+
+func (d *desk) now() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.clock
+}
+
+// pass lets time pass.
+func (d *desk) pass(years, months int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.clock = d.clock.AddDate(years, months, 0)
+}
+
+// give says why nothing is given (empty: it is), and for which key instead of the recorder's (nil: for that).
+func (d *desk) give(refuse string, instead ed25519.PublicKey) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refuse, d.instead = refuse, instead
+}
+
+// heard is what was asked.
+func (d *desk) heard() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.asked)
 }
 
 func newDesk(t *testing.T) *desk {
-	d := &desk{t: t, now: time.Now()}
+	d := &desk{t: t, clock: time.Now()}
 	var err error
-	if d.authority, err = authority.Open(t.TempDir(), func() time.Time { return d.now }); err != nil {
+	if d.authority, err = authority.Open(t.TempDir(), d.now); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := d.authority.EnrolTLS([]string{"127.0.0.1"})
@@ -53,7 +84,10 @@ func newDesk(t *testing.T) *desk {
 }
 
 func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d.mu.Lock()
 	d.asked = append(d.asked, r.URL.Path)
+	refuse, instead := d.refuse, d.instead
+	d.mu.Unlock()
 	var key ed25519.PublicKey
 	switch r.URL.Path {
 	case wire.PathEnrol:
@@ -65,11 +99,11 @@ func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case wire.PathRenew:
 		key = r.TLS.PeerCertificates[0].PublicKey.(ed25519.PublicKey)
 	}
-	if d.instead != nil {
-		key = d.instead
+	if instead != nil {
+		key = instead
 	}
 	var a wire.CertificateAnswer
-	if a.Error = d.refuse; a.Error != "" {
+	if a.Error = refuse; a.Error != "" {
 		w.WriteHeader(http.StatusForbidden)
 	} else if pem, err := d.authority.IssueDevice(key); err == nil {
 		a.Certificate = string(pem)
@@ -95,7 +129,7 @@ func (d *desk) recorder() *recorder {
 func (r *recorder) open() (*enrol.Enroller, error) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(r.authority.CertificatePEM())
-	return enrol.Open(r.dir, r.key, enrol.Options{Address: "https://" + r.server.Listener.Addr().String(), TLS: &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", Time: func() time.Time { return r.now }}, Now: func() time.Time { return r.now }})
+	return enrol.Open(r.dir, r.key, enrol.Options{Address: "https://" + r.server.Listener.Addr().String(), TLS: &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", Time: r.now}, Now: r.now})
 }
 
 func (r *recorder) write(name string, text []byte) {
@@ -132,19 +166,19 @@ func TestLife(t *testing.T) {
 		t.Errorf("the token is there yet: %v", err)
 	}
 	r.ready(e)
-	if len(r.asked) != 1 {
-		t.Errorf("asked %v, where all was well", r.asked)
+	if len(r.heard()) != 1 {
+		t.Errorf("asked %v, where all was well", r.heard())
 	}
 	if e, err = r.open(); err != nil { // started again
 		t.Fatal(err)
 	}
-	r.now = r.now.AddDate(0, 7, 0)
+	r.pass(0, 7)
 	second := r.ready(e)
-	if !second.NotAfter.After(first.NotAfter) || r.asked[len(r.asked)-1] != wire.PathRenew {
-		t.Errorf("after half of its time it is the same certificate, until %v; asked %v", second.NotAfter, r.asked)
+	if !second.NotAfter.After(first.NotAfter) || !slices.Contains(r.heard(), wire.PathRenew) {
+		t.Errorf("after half of its time it is the same certificate, until %v; asked %v", second.NotAfter, r.heard())
 	}
-	r.now = r.now.AddDate(2, 0, 0) // off for two years
-	if third := r.ready(e); !third.NotAfter.After(r.now) {
+	r.pass(2, 0) // off for two years
+	if third := r.ready(e); !third.NotAfter.After(r.now()) {
 		t.Errorf("after two years it has a certificate until %v", third.NotAfter)
 	}
 }
@@ -157,17 +191,17 @@ func TestRenewalThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := r.ready(e)
-	r.refuse = "not today"
-	r.now = r.now.AddDate(0, 8, 0)
+	r.give("not today", nil)
+	r.pass(0, 8)
 	if kept := r.ready(e); !kept.Equal(first) {
 		t.Error("it gave up the certificate that it had")
 	}
-	asked := len(r.asked)
+	asked := len(r.heard())
 	r.ready(e)
-	if len(r.asked) != asked {
+	if len(r.heard()) != asked {
 		t.Error("it asks again at once")
 	}
-	r.now = r.now.AddDate(1, 0, 0)
+	r.pass(1, 0)
 	if err := e.Ready(t.Context(), quiet); err == nil || !strings.Contains(err.Error(), "not today") || !strings.Contains(err.Error(), "ended on") {
 		t.Errorf("with a certificate that has ended: %v", err)
 	}
@@ -180,14 +214,14 @@ func TestWhatHeadquartersGivesIsLookedAt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.instead = r.authority.ReceiptKey().Public().(ed25519.PublicKey)
+	r.give("", r.authority.ReceiptKey().Public().(ed25519.PublicKey))
 	if err := e.Ready(t.Context(), quiet); err == nil || !strings.Contains(err.Error(), "not taken") {
 		t.Errorf("a certificate for another key: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(r.dir, enrol.FileToken)); err != nil {
 		t.Errorf("the token is gone: %v", err)
 	}
-	r.instead = nil
+	r.give("", nil)
 	r.ready(e)
 }
 
