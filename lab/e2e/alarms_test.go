@@ -112,7 +112,7 @@ func TestAlarms(t *testing.T) {
 		return held && slept
 	})
 	words := running.AllWords()
-	contains(t, words, `"cause":"overrun"`, `"cause":"card lost"`)
+	contains(t, words, "cause:overrun", "cause:card lost")
 	if err := running.Stop(); err != nil {
 		t.Error(err)
 	}

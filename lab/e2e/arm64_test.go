@@ -24,7 +24,7 @@ func TestReplayOnARM64(t *testing.T) {
 	if _, err := os.Stat(program); err != nil {
 		t.Fatalf("%v: run `make build-arm64` first, or `make test-arm64`", err)
 	}
-	plan := phone.PlanOptions{Lines: 1, Calls: 3, Rate: lineRate, Pause: 80 * time.Second, After: 80 * time.Second, Seed: 3}
+	plan := phone.PlanOptions{Lines: 1, Calls: 3, Rate: lineRate, Pause: 170 * time.Second, After: 170 * time.Second, Seed: 3}
 	audio := must(phone.Plan(must(phone.FindVoices())(t), plan))(t)[0]
 	wav := filepath.Join(dir, "calls.wav")
 	frames := int64(len(audio.Samples))
