@@ -131,14 +131,25 @@ func (d *Detector) Feed(samples []int16) []Burst {
 
 // value makes the next value of the last samples.
 func (d *Detector) value(recent []float64) {
-	sum := 0.0
-	for i, v := range recent {
-		sum += d.taps[i] * v
+	// Four sums that do not wait for each other: this is a third of the work on an idle line.
+	var sum [4]float64
+	i := 0
+	for ; i+4 <= len(recent); i += 4 {
+		t, r := d.taps[i:i+4:i+4], recent[i:i+4:i+4]
+		sum[0] += t[0] * r[0]
+		sum[1] += t[1] * r[1]
+		sum[2] += t[2] * r[2]
+		sum[3] += t[3] * r[3]
 	}
+	for ; i < len(recent); i++ {
+		sum[0] += d.taps[i] * recent[i]
+	}
+	power := 0.0
 	for _, v := range recent[len(recent)-d.step:] {
-		d.power += v * v / float64(d.step)
+		power += v * v
 	}
-	d.values[d.settled%kept] = sum
+	d.power += power / float64(d.step)
+	d.values[d.settled%kept] = (sum[0] + sum[1]) + (sum[2] + sum[3])
 	if d.settled++; d.settled%hop == 0 {
 		d.hop()
 	}
