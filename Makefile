@@ -63,6 +63,15 @@ deb-test: deb ## the packages installed, upgraded, run and removed in clean Debi
 	@lab/need.sh deb-test
 	@images/deb-test.sh '$(VERSION)'
 	@images/deb-again.sh '$(VERSION)'
+.PHONY: image
+image: build build-arm64 $(NFPM) ## the SD card's image for Raspberry Pi 3 and 4, into dist/ (needs root; the first time some minutes)
+	@lab/need.sh image
+	@images/card.sh '$(VERSION)'
+.PHONY: image-test
+image-test: image ## the image, booted under QEMU on two machines, its power cut during first boot (needs root; CARDCUTS cuts)
+	@lab/need.sh build image-test
+	go test -tags lab -count 1 -v -timeout 55m ./lab/imagetest -image '$(CURDIR)/dist/linekeeper_$(VERSION).img' -cuts $(CARDCUTS)
+CARDCUTS ?= 3
 $(NFPM):
 	@mkdir -p $(@D)
 	GOBIN=$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
@@ -132,7 +141,7 @@ lint: $(LINT) ## formatting, vet, the table of rooms, shell scripts, systemd uni
 	@lab/need.sh build lint
 	$(LINT) run ./...
 	$(LINT) run --build-tags e2e,qemu,lab ./lab/... ./capture/... ./seal/...
-	shellcheck lab/*.sh lab/device/*.sh systemd/*.sh images/*.sh .ci/run
+	shellcheck lab/*.sh lab/device/*.sh systemd/*.sh images/*.sh images/card/root/usr/lib/linekeeper/* .ci/run
 	systemd/verify.sh
 $(LINT):
 	@mkdir -p $(@D)

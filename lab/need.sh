@@ -20,6 +20,8 @@ packages_of() {
 		printf '%s\n' qemu-system-x86 qemu-utils seabios mmdebstrap uidmap busybox-static cpio e2fsprogs kmod xz-utils \
 			linux-headers-amd64 linux-source libasound2-dev asterisk-core-sounds-en-wav
 		;;
+	image) printf '%s\n' mmdebstrap mtools fdisk e2fsprogs u-boot-tools zstd ;;
+	image-test) printf '%s\n' qemu-system-arm u-boot-qemu mtools e2fsprogs ;;
 	deb-test) printf '%s\n' mmdebstrap systemd-container ;;
 	lint) printf '%s\n' shellcheck systemd ;;
 	*)
