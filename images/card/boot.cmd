@@ -46,9 +46,11 @@ part uuid ${devtype} ${devnum}:${root} rootid
 if test "${board}" = "qemu-arm"; then setenv consoles "console=ttyAMA0"; else setenv consoles "console=tty1 console=ttyS1,115200"; fi
 setenv bootargs "${consoles} root=PARTUUID=${rootid} ro rootwait linekeeper.slot=${slot} systemd.volatile=state systemd.show_status=1 panic=10"
 load ${devtype} ${devnum}:${root} ${kernel_addr_r} boot/vmlinuz
-load ${devtype} ${devnum}:${root} ${ramdisk_addr_r} boot/initrd.img
+# 64 MiB behind the kernel: a Raspberry Pi's own ${ramdisk_addr_r} lies within a kernel of today's size.
+setexpr ramdisk_at ${kernel_addr_r} + 4000000
+load ${devtype} ${devnum}:${root} ${ramdisk_at} boot/initrd.img
 if test -n "${fdt_addr}"; then setenv tree ${fdt_addr}; else setenv tree ${fdtcontroladdr}; fi
-booti ${kernel_addr_r} ${ramdisk_addr_r}:${filesize} ${tree}
+booti ${kernel_addr_r} ${ramdisk_at}:${filesize} ${tree}
 # Not reached but where the root has no kernel that starts: what was tried is counted, and the next round takes the other.
 sleep 5
 reset
