@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"errors"
 	"net"
 	"os"
 	"sync"
@@ -137,12 +138,12 @@ func (f *flow) send(b []byte) (n int, err error) {
 			var k int
 			k, err = syscall.Write(int(fd), b[n:]) // as net does it, which the race detector knows
 			n += max(k, 0)
-			return err != unix.EAGAIN
+			return !errors.Is(err, unix.EAGAIN)
 		})
 		if waitErr != nil {
 			return n, waitErr
 		}
-		if err == unix.EINTR {
+		if errors.Is(err, unix.EINTR) {
 			err = nil
 		}
 	}

@@ -107,8 +107,8 @@ func (k *keeper) boardHealth(ring buffer.Status) *wire.Health {
 	h.Clock, h.FreeHours = k.time.Grade(k.clock.Grade()), k.hours(ring.FreeBytes)
 	for _, c := range k.cards {
 		s := c.Status()
-		h.Reopened += int64(s.Reopened)
-		h.Overruns += int64(s.Overruns)
+		h.Reopened += s.Reopened
+		h.Overruns += s.Overruns
 	}
 	return &h
 }
