@@ -58,6 +58,8 @@ func newEMQX(t *testing.T) *emqx {
 }
 
 func (e *emqx) start() {
+	e.mu.Lock() // a handler of the server before this one may still be at work
+	defer e.mu.Unlock()
 	e.server = broker.New(&broker.Options{InlineClient: true, Logger: slog.New(slog.DiscardHandler)})
 	tcp := listeners.NewTCP(listeners.Config{ID: "tls", Address: e.address, TLSConfig: e.tls})
 	for _, err := range []error{e.server.AddHook(e, nil), e.server.AddListener(tcp), e.server.Serve()} {
@@ -66,6 +68,12 @@ func (e *emqx) start() {
 		}
 	}
 	e.address = tcp.Address()
+}
+
+func (e *emqx) answered() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.answers
 }
 
 // ID implements broker.Hook.
@@ -321,9 +329,11 @@ func TestEMQXTrouble(t *testing.T) {
 	t.Run("restart", func(t *testing.T) {
 		e := newEMQX(t)
 		c := newCall(200_000)
+		stopped := make(chan struct{})
 		e.spoil = func(n int, _ string) string {
 			if n == 10 {
-				go e.server.Close()
+				server := e.server
+				go func() { _ = server.Close(); close(stopped) }()
 			}
 			return ""
 		}
@@ -332,15 +342,16 @@ func TestEMQXTrouble(t *testing.T) {
 			t.Fatal("delivered to a node that was stopped")
 		}
 		_ = tr.Close()
+		<-stopped
 		e.start()
-		before := e.answers
+		before := e.answered()
 		if _, err := e.connect().Deliver(t.Context(), c.file()); err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(e.has(c.id.String()+".lkc"), c.bytes) {
 			t.Error("other bytes were exported")
 		}
-		if n := e.answers - before; n > 22 { // 25 segments, init and fin, less those that were answered
+		if n := e.answered() - before; n > 22 { // 25 segments, init and fin, less those that were answered
 			t.Errorf("%d commands after the restart: it did not go on where it was", n)
 		}
 	})
