@@ -118,10 +118,31 @@ type Command struct {
 	Error  string    // why the recorder could not do it
 }
 
+// BundleOrder is what a bundle is to be, with which a recorder is set up.
+type BundleOrder struct {
+	Site     string
+	Device   call.DeviceID  // the only recorder that it is for; empty: any new one, or one of the site
+	Days     int            // for how many its token is good
+	Settings string         // the recorder's, TOML; headquarters' addresses are added where they name none
+	Networks []wire.Network // beside the cable
+	By       string         // who orders it: a user's name; empty: somebody at headquarters' machine
+}
+
+// Token lets one recorder enrol, once. What it is stands in its bundle alone.
+type Token struct {
+	Site    string
+	Only    call.DeviceID // who may use it; empty: whoever comes first
+	By      string        // who had it made: a user's name; empty: somebody at headquarters' machine
+	Made    time.Time
+	Expires time.Time
+	Used    call.DeviceID // by whom; empty: not yet
+}
+
 // User may log in to the web pages.
 type User struct {
 	Name     string
 	Password string // argon2id, in PHC string form
+	Admin    bool   // may let recorders in
 	Added    time.Time
 }
 

@@ -19,6 +19,7 @@ import (
 // Where provisioning's files stand on a stick.
 const (
 	BundleFile   = CourierFolder + "/bundle.jws" // headquarters' Bundle
+	BundleAtTop  = "linekeeper-bundle.jws"       // the same, as a browser saves it; it goes before the one in the folder
 	ReportFolder = CourierFolder + "/reports"    // {device}.txt and {device}.json: what a recorder says of it
 )
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,7 +14,9 @@ import (
 
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/cmd/internal/command"
+	"github.com/linekeeper/linekeeper/hq"
 	"github.com/linekeeper/linekeeper/hq/authority"
+	"github.com/linekeeper/linekeeper/hq/bundle"
 	"github.com/linekeeper/linekeeper/hq/library"
 	"github.com/linekeeper/linekeeper/stick"
 	"github.com/linekeeper/linekeeper/wire"
@@ -73,70 +76,45 @@ Whoever has the stick can make one recorder one of yours: keep it until it is us
 }
 
 // make makes the bundle, and keeps its token.
-func (b bundleOptions) make(ctx context.Context, o *options, c config) (string, error) {
-	if b.days < 1 || b.days > 366 {
-		return "", command.Usage("--days %d is not from 1 to 366", b.days)
-	}
+func (b bundleOptions) make(ctx context.Context, o *options, c config) (jws string, err error) {
 	ca, err := authority.Open(c.authorityDir(), time.Now)
 	if err != nil {
 		return "", err
 	}
-	recipient, err := ca.Recipient()
-	if err != nil {
-		return "", err
-	}
-	now := time.Now().UTC()
-	bundle := wire.Bundle{
-		Number: uint64(now.UnixNano()), Time: now, Site: b.site, Device: call.DeviceID(b.device), Token: wire.NewToken(),
-		Enrol: "https://" + b.address(c, c.Listen.Recorders), Authority: string(ca.CertificatePEM()), SealTo: []string{recipient},
-	}
-	if bundle.Settings, err = b.recorderSettings(c); err != nil {
-		return "", err
-	}
-	if bundle.Networks, err = b.networks(); err != nil {
-		return "", err
-	}
-	if _, err := wire.SignBundle(ca.ReceiptKey(), bundle); err != nil { // before a token is made for it
-		return "", command.Usage("%w", err)
-	}
-	err = o.withLibrary(func(lib *library.Library) (err error) {
-		bundle.Token, err = lib.AddToken(ctx, b.site, now.AddDate(0, 0, b.days))
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	return wire.SignBundle(ca.ReceiptKey(), bundle)
-}
-
-// address is that by which recorders reach what listens on an address of ours.
-func (b bundleOptions) address(c config, listen string) string {
-	host := b.host
-	if host == "" {
-		host = c.Names[0]
-	}
-	_, port, _ := net.SplitHostPort(listen) // checked with the settings
-	return net.JoinHostPort(host, port)
-}
-
-// recorderSettings are the recorder's, with headquarters' addresses.
-func (b bundleOptions) recorderSettings(c config) (string, error) {
-	text := ""
+	order := hq.BundleOrder{Site: b.site, Device: call.DeviceID(b.device), Days: b.days}
 	if b.settings != "" {
-		file, err := os.ReadFile(b.settings)
+		text, err := os.ReadFile(b.settings)
 		if err != nil {
 			return "", fmt.Errorf("read the recorder's settings: %w", err)
 		}
-		text = strings.TrimSpace(string(file)) + "\n\n"
+		order.Settings = string(text)
 	}
-	if strings.Contains(text, "[uplink]") {
-		return text, nil
+	if order.Networks, err = b.networks(); err != nil {
+		return "", err
 	}
-	text += fmt.Sprintf("[uplink]\nhttps = \"https://%s\"\n", b.address(c, c.Listen.Recorders))
-	if c.Listen.MQTT != "" {
-		text += fmt.Sprintf("mqtt = \"mqtts://%s\"\n", b.address(c, c.Listen.MQTT))
+	err = o.withLibrary(func(lib *library.Library) (err error) {
+		jws, err = c.bundles(ca, lib, b.host).Make(ctx, order)
+		return err
+	})
+	if errors.Is(err, hq.ErrRefused) {
+		err = command.Usage("%w", err)
 	}
-	return text, nil
+	return jws, err
+}
+
+// bundles makes the bundles of recorders that reach headquarters by the name of a host; empty: the first of the settings.
+func (c *config) bundles(ca *authority.Authority, lib *library.Library, host string) bundle.Maker {
+	if host == "" {
+		host = c.Names[0]
+	}
+	address := func(listen string) string {
+		if listen == "" {
+			return ""
+		}
+		_, port, _ := net.SplitHostPort(listen) // checked with the settings
+		return net.JoinHostPort(host, port)
+	}
+	return bundle.Maker{Authority: ca, Tokens: lib, HTTPS: address(c.Listen.Recorders), MQTT: address(c.Listen.MQTT), Now: time.Now}
 }
 
 func (b bundleOptions) networks() (all []wire.Network, err error) {
@@ -166,8 +144,9 @@ func writeBundle(dir, jws string) error {
 		return err
 	}
 	defer s.Close()
-	return s.Publish(wire.BundleFile, func(w io.Writer) error {
+	err = s.Publish(wire.BundleFile, func(w io.Writer) error {
 		_, err := io.WriteString(w, jws+"\n")
 		return err
 	})
+	return errors.Join(err, s.Remove(wire.BundleAtTop)) // an older one, which would go before it
 }

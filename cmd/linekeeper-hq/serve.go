@@ -64,7 +64,8 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	}
 	sounds := media.New(s.Audio(), s.Library(), func() (seal.Keys, error) { return callKeys(s.Authority()) }, log)
 	go draw(ctx, sounds, arrived, log)
-	pages := web.New(web.Config{Library: s.Library(), Commands: s.Library(), Users: s.Library().Accounts(), Media: sounds, Zone: c.zone, Log: log})
+	pages := web.New(web.Config{Library: s.Library(), Commands: s.Library(), Users: s.Library().Accounts(), Media: sounds, Zone: c.zone, Log: log,
+		Bundles: c.bundles(s.Authority(), s.Library(), "")})
 
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 	go feedWatchdog(ctx, s)

@@ -20,22 +20,25 @@ import (
 
 func userCommand(o *options) *cobra.Command {
 	user := &cobra.Command{Use: "user", Short: "Manage who may log in to the web pages"}
-	var fromStdin bool
+	var fromStdin, admin bool
 	add := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Add a user, or set a new password",
-		Args:  command.Exactly(1, "a name"),
+		Long: `Adds a user, who may find calls and listen to them, or gives one a new password. With --admin the user may also make bundles,
+which let recorders in; to take that right away, remove the user, and add the user again.`,
+		Args: command.Exactly(1, "a name"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			password, err := readPassword(cmd, fromStdin)
 			if err != nil {
 				return err
 			}
 			return o.withLibrary(func(lib *library.Library) error {
-				u := hq.User{Name: args[0], Password: web.HashPassword(password), Added: time.Now()}
+				u := hq.User{Name: args[0], Password: web.HashPassword(password), Admin: admin, Added: time.Now()}
 				return lib.Accounts().SaveUser(cmd.Context(), u)
 			})
 		},
 	}
+	add.Flags().BoolVar(&admin, "admin", false, "may make bundles, which let recorders in")
 	add.Flags().BoolVar(&fromStdin, "password-stdin", false, "read the password from standard input, one line")
 	remove := &cobra.Command{
 		Use:   "remove NAME",
@@ -66,19 +69,24 @@ func userListCommand(o *options) *cobra.Command {
 				}
 				type row struct {
 					Name  string    `json:"name"`
+					Admin bool      `json:"admin,omitempty"`
 					Added time.Time `json:"added"`
 				}
 				rows := []row{}
 				for _, u := range users {
-					rows = append(rows, row{u.Name, u.Added})
+					rows = append(rows, row{u.Name, u.Admin, u.Added})
 				}
 				if o.JSON {
 					return command.PrintJSON(cmd.OutOrStdout(), rows)
 				}
 				t := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				fmt.Fprintln(t, "USER\tADDED")
+				fmt.Fprintln(t, "USER\tADDED\tRIGHTS")
 				for _, r := range rows {
-					fmt.Fprintf(t, "%s\t%s\n", r.Name, r.Added.Local().Format(time.DateTime))
+					rights := "listens"
+					if r.Admin {
+						rights = "listens, makes bundles"
+					}
+					fmt.Fprintf(t, "%s\t%s\t%s\n", r.Name, r.Added.Local().Format(time.DateTime), rights)
 				}
 				return t.Flush()
 			})

@@ -93,15 +93,27 @@ func (c config) provision(ctx context.Context, s *stick.Stick) (*provisionReport
 	return report, nil
 }
 
-var errNoBundle = errors.New("no " + wire.BundleFile + " lies on the stick: make one with `linekeeper-hq bundle`")
+var errNoBundle = errors.New("neither " + wire.BundleAtTop + " nor " + wire.BundleFile + " lies on the stick: headquarters makes one, on its page of recorders or with `linekeeper-hq bundle`")
+
+// readBundle reads the bundle that lies at the top of a stick, where a browser has saved it, or the one in the folder.
+func readBundle(s *stick.Stick) ([]byte, error) {
+	b, err := s.Read(wire.BundleAtTop, wire.MaxBundle+2)
+	if errors.Is(err, fs.ErrNotExist) {
+		b, err = s.Read(wire.BundleFile, wire.MaxBundle+2)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errNoBundle
+	}
+	return b, err
+}
 
 // takeBundle judges and applies. The report is nil where there was no bundle, or the fault is not the bundle's.
 func (c config) takeBundle(s *stick.Stick) (*provisionReport, error) {
-	b, err := s.Read(wire.BundleFile, wire.MaxBundle+2)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNoBundle
+	b, err := readBundle(s)
+	if errors.Is(err, errNoBundle) {
+		return nil, err
 	}
-	r := &provisionReport{Time: time.Now().UTC(), Software: version, Lines: []capture.Input{}}
+	r := newReport()
 	if errors.Is(err, stick.ErrHostile) {
 		r.Reason = err.Error()
 		return r, fmt.Errorf("the bundle is refused: %w", err)
@@ -184,6 +196,10 @@ type provisionReport struct {
 	Site     string           `json:"site,omitempty"`
 	Lines    []capture.Input  `json:"cards"`              // sound cards that were found
 	Selftest *selftest.Report `json:"selftest,omitempty"` // with the levels of the lines
+}
+
+func newReport() *provisionReport {
+	return &provisionReport{Time: time.Now().UTC(), Software: version, Lines: []capture.Input{}}
 }
 
 // look adds what there is to say of the machine.

@@ -176,7 +176,7 @@ func TestHostileSticks(t *testing.T) {
 			check(t, os.MkdirAll(filepath.Dir(bundle(i)), 0o700))
 			check(t, syscall.Mkfifo(bundle(i), 0o600))
 		}, "not a file", false},
-		"renamed": {func(i *installer) { i.bundle(nil); check(t, os.Rename(bundle(i), bundle(i)+".txt")) }, "no linekeeper/bundle.jws", false},
+		"renamed": {func(i *installer) { i.bundle(nil); check(t, os.Rename(bundle(i), bundle(i)+".txt")) }, "neither linekeeper-bundle.jws nor", false},
 		"wrong signature": {func(i *installer) {
 			i.bundle(nil)
 			b, err := os.ReadFile(bundle(i))
@@ -296,10 +296,12 @@ func TestStickUnit(t *testing.T) {
 		return all
 	}
 	i := newInstaller(t)
-	for _, step := range []string{"--read", "--write"} { // a stick with nothing of ours, and no recorder that runs
-		if code, _, errs := i.run("stick", step, i.stick); code != 0 || len(listing(i.stick)) != 1 {
-			t.Errorf("%s of an empty stick: exit code %d, %s", step, code, errs)
-		}
+	// A recorder that is not set up says so of a stick with nothing of ours.
+	if code, _, errs := i.run("stick", "--read", i.stick); code != 0 || len(listing(i.stick)) != 1 {
+		t.Errorf("an empty stick is read: exit code %d, %s", code, errs)
+	}
+	if code, _, errs := i.run("stick", "--write", i.stick); code != 1 || !strings.Contains(errs, "lies on the stick") {
+		t.Errorf("an empty stick is written: exit code %d, %s", code, errs)
 	}
 	i.bundle(func(b *wire.Bundle) { b.Settings = "rubbish" })
 	before := listing(i.stick)
@@ -326,6 +328,16 @@ func TestStickUnit(t *testing.T) {
 	reports, err := filepath.Glob(filepath.Join(i.stick, wire.ReportFolder, "*.txt"))
 	if err != nil || len(reports) != 2 {
 		t.Errorf("%v, %v", reports, err)
+	}
+	// A bundle that a browser has saved at the top goes before one that lies in the folder from before.
+	i.bundle(func(b *wire.Bundle) { b.Settings += "country = \"mz\"\n" })
+	check(t, os.Rename(filepath.Join(i.stick, wire.BundleFile), filepath.Join(i.stick, wire.BundleAtTop)))
+	i.put(wire.BundleFile, "rubbish")
+	if code, _, errs := i.run("stick", "--read", i.stick); code != 0 {
+		t.Error(errs)
+	}
+	if c, err := loadConfig(i.config); err != nil || c.Lines[0].Country != "mz" {
+		t.Errorf("%+v, %v", c.Lines, err)
 	}
 	for _, args := range [][]string{{i.stick}, {"--read", "--write", i.stick}} {
 		if code, _, _ := i.run(append([]string{"stick"}, args...)...); code != 2 {

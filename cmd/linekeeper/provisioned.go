@@ -23,6 +23,12 @@ func (c *config) provisionedFile() string {
 	return filepath.Join(c.identityDir(), provision.FileSettings)
 }
 
+// isNew says whether a recorder is not set up: neither the settings file nor a bundle says what is recorded.
+func (c *config) isNew() bool {
+	_, err := os.Stat(c.provisionedFile())
+	return c.isBare() && errors.Is(err, fs.ErrNotExist)
+}
+
 // provisioned gives the settings of a bundle, over a bare settings file; that one where there are none.
 func (c config) provisioned() (config, error) {
 	file := c.provisionedFile()

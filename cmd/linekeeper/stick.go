@@ -15,7 +15,6 @@ import (
 	"github.com/linekeeper/linekeeper/cmd/internal/command"
 	"github.com/linekeeper/linekeeper/stick"
 	"github.com/linekeeper/linekeeper/uplink/courier"
-	"github.com/linekeeper/linekeeper/wire"
 )
 
 // stickCommand is what the unit linekeeper-stick@ runs, twice for each stick that is put in: with it mounted read-only, and
@@ -64,14 +63,14 @@ func (c config) readStick(ctx context.Context, s *stick.Stick) error {
 	if err := os.Remove(c.handedOver()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if _, err := s.List(wire.CourierFolder, wire.MaxCourierDevices); errors.Is(err, fs.ErrNotExist) {
-		return nil // it is no stick of ours yet
-	}
 	r, err := c.takeBundle(s)
-	if r == nil {
-		if errors.Is(err, errNoBundle) {
-			return nil
-		}
+	switch {
+	case errors.Is(err, errNoBundle) && c.isNew(): // whoever put it in waits for more than that
+		r = newReport()
+		r.Reason = err.Error()
+	case errors.Is(err, errNoBundle):
+		return nil
+	case r == nil:
 		return err
 	}
 	b, err := json.Marshal(r)

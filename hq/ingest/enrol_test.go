@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/hq"
 	"github.com/linekeeper/linekeeper/hq/authority"
 	"github.com/linekeeper/linekeeper/wire"
 )
@@ -33,6 +34,14 @@ func (d *device) wears(certificate string) *device {
 	return worn
 }
 
+// tokenOf is a token that one recorder alone may use.
+func (w *world) tokenOf(site string, only call.DeviceID) string {
+	w.t.Helper()
+	token, err := w.library.AddToken(w.t.Context(), hq.Token{Site: site, Only: only, Expires: time.Now().Add(time.Hour)})
+	must(w.t, err)
+	return token
+}
+
 // newcomer has a key and nothing else.
 func (w *world) newcomer() *device {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
@@ -43,7 +52,7 @@ func (w *world) newcomer() *device {
 
 func (w *world) token(site string, life time.Duration) string {
 	w.t.Helper()
-	token, err := w.library.AddToken(w.t.Context(), site, time.Now().Add(life))
+	token, err := w.library.AddToken(w.t.Context(), hq.Token{Site: site, Expires: time.Now().Add(life)})
 	must(w.t, err)
 	return token
 }
@@ -94,6 +103,7 @@ func TestEnrolmentsThatAreRefused(t *testing.T) {
 		code int
 	}{
 		"a token that nobody made":   {wire.NewEnrolment(thief.key(), wire.NewToken()), http.StatusForbidden},
+		"a token of another":         {wire.NewEnrolment(thief.key(), w.tokenOf("Southam", victim.id)), http.StatusForbidden},
 		"a token that has ended":     {wire.NewEnrolment(thief.key(), w.token("Southam", -time.Minute)), http.StatusForbidden},
 		"no token":                   {wire.NewEnrolment(thief.key(), ""), http.StatusBadRequest},
 		"the key of another":         {pretend, http.StatusBadRequest},
@@ -108,6 +118,9 @@ func TestEnrolmentsThatAreRefused(t *testing.T) {
 				t.Errorf("%d %s", r.code, r.body)
 			}
 		})
+	}
+	if r := victim.json(http.MethodPost, wire.PathEnrol, wire.NewEnrolment(victim.key(), w.tokenOf("Southam", victim.id)), nil); r.code != http.StatusOK {
+		t.Errorf("a token of its own: %d %s", r.code, r.body)
 	}
 	if _, err := w.library.UseToken(t.Context(), good, thief.key().Public().(ed25519.PublicKey)); err != nil {
 		t.Errorf("the good token was used up: %v", err)

@@ -14,14 +14,16 @@ type Accounts struct{ library *Library }
 // Accounts gives it.
 func (l *Library) Accounts() *Accounts { return &Accounts{l} }
 
-// SaveUser adds a user, or gives one a new password, which ends the user's sessions.
+// SaveUser adds a user, or gives one a new password, which ends the user's sessions, and the rights of u beside those
+// there are.
 func (a *Accounts) SaveUser(ctx context.Context, u hq.User) error {
 	return a.library.change(ctx, "save user", func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user = ?`, u.Name); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO users (name, password, added) VALUES (?, ?, ?)
-			ON CONFLICT (name) DO UPDATE SET password = excluded.password`, u.Name, u.Password, nanos(a.library.now()))
+		_, err := tx.ExecContext(ctx, `INSERT INTO users (name, password, admin, added) VALUES (?, ?, ?, ?)
+			ON CONFLICT (name) DO UPDATE SET password = excluded.password, admin = max(admin, excluded.admin)`,
+			u.Name, u.Password, u.Admin, nanos(a.library.now()))
 		return err
 	})
 }
@@ -35,7 +37,7 @@ func (a *Accounts) RemoveUser(ctx context.Context, name string) error {
 
 // User gives a user by name.
 func (a *Accounts) User(ctx context.Context, name string) (hq.User, error) {
-	u, err := scanUser(a.library.read.QueryRowContext(ctx, `SELECT name, password, added FROM users WHERE name = ?`, name))
+	u, err := scanUser(a.library.read.QueryRowContext(ctx, `SELECT name, password, admin, added FROM users WHERE name = ?`, name))
 	return u, wrap("look up user", err)
 }
 
@@ -45,7 +47,7 @@ func (a *Accounts) Users(ctx context.Context) (list []hq.User, err error) {
 		u, err := scanUser(rows)
 		list = append(list, u)
 		return err
-	}, `SELECT name, password, added FROM users ORDER BY name`)
+	}, `SELECT name, password, admin, added FROM users ORDER BY name`)
 	return list, wrap("list users", err)
 }
 
@@ -81,7 +83,7 @@ func (a *Accounts) EndSession(ctx context.Context, tokenSHA256 string) error {
 func scanUser(row scanner) (hq.User, error) {
 	var u hq.User
 	var added int64
-	err := row.Scan(&u.Name, &u.Password, &added)
+	err := row.Scan(&u.Name, &u.Password, &u.Admin, &added)
 	u.Added = moment(added)
 	return u, err
 }

@@ -14,35 +14,52 @@ import (
 	"github.com/linekeeper/linekeeper/wire"
 )
 
-// AddToken makes a token by which one recorder of a site may enrol until expires.
-func (l *Library) AddToken(ctx context.Context, site string, expires time.Time) (token string, err error) {
+// AddToken makes a token by which one recorder of a site may enrol until it expires: any one, or the only one that is named.
+// Made and Used are filled in here.
+func (l *Library) AddToken(ctx context.Context, t hq.Token) (token string, err error) {
 	token = wire.NewToken()
 	sum := sha256.Sum256([]byte(token))
 	return token, l.change(ctx, "keep token", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO tokens (sha256, site, made, expires) VALUES (?, ?, ?, ?)`,
-			sum[:], site, nanos(l.now()), nanos(expires))
+		_, err := tx.ExecContext(ctx, `INSERT INTO tokens (sha256, site, made, expires, only, by) VALUES (?, ?, ?, ?, nullif(?, ''), ?)`,
+			sum[:], t.Site, nanos(l.now()), nanos(t.Expires), string(t.Only), t.By)
 		return err
 	})
 }
 
+// Tokens gives the tokens that were made, newest first, at most limit of them.
+func (l *Library) Tokens(ctx context.Context, limit int) (list []hq.Token, err error) {
+	err = each(ctx, l.read, func(rows *sql.Rows) error {
+		var t hq.Token
+		var made, expires int64
+		err := rows.Scan(&t.Site, &t.Only, &t.By, &made, &expires, &t.Used)
+		t.Made, t.Expires = moment(made), moment(expires)
+		list = append(list, t)
+		return err
+	}, `SELECT site, coalesce(only, ''), by, made, expires, coalesce(device, '') FROM tokens ORDER BY made DESC LIMIT ?`, limit)
+	return list, wrap("list tokens", err)
+}
+
 // UseToken lets the recorder with this key in, at the token's site. The same recorder may use its token again, as long as
-// it lasts: the answer may have been lost. hq.ErrRefused: there is no such token, it has expired, another recorder
-// has used it, or the recorder is shut out.
+// it lasts: the answer may have been lost. hq.ErrRefused: there is no such token, it has expired, it is another recorder's or
+// was used by one, or the recorder is shut out.
 func (l *Library) UseToken(ctx context.Context, token string, key ed25519.PublicKey) (r hq.Recorder, err error) {
 	sum := sha256.Sum256([]byte(token))
 	device := call.DeviceIDOf(key)
 	err = l.change(ctx, "use token", func(tx *sql.Tx) error {
 		var site string
 		var expires int64
-		var used sql.NullString
-		err := tx.QueryRowContext(ctx, `SELECT site, expires, device FROM tokens WHERE sha256 = ?`, sum[:]).Scan(&site, &expires, &used)
+		var only, used call.DeviceID
+		err := tx.QueryRowContext(ctx, `SELECT site, expires, coalesce(only, ''), coalesce(device, '') FROM tokens WHERE sha256 = ?`, sum[:]).
+			Scan(&site, &expires, &only, &used)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return fmt.Errorf("%w: headquarters has made no such token", hq.ErrRefused)
 		case err != nil:
 			return err
-		case used.Valid && used.String != string(device):
-			return fmt.Errorf("%w: the token was used by recorder %s: make a new bundle for this one", hq.ErrRefused, used.String)
+		case only != "" && only != device:
+			return fmt.Errorf("%w: the token is for recorder %s alone: make a new bundle for this one", hq.ErrRefused, only)
+		case used != "" && used != device:
+			return fmt.Errorf("%w: the token was used by recorder %s: make a new bundle for this one", hq.ErrRefused, used)
 		case l.now().After(moment(expires)):
 			return fmt.Errorf("%w: the token ended on %s: make a new bundle", hq.ErrRefused, moment(expires).Format(time.DateOnly))
 		}

@@ -148,7 +148,7 @@ func (s *server) callPage(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.showLive(w, r, "call", c.Site+" · "+c.Line+" · "+body.Began.Full, liveFrame{Address: address}, body)
+	s.showLive(w, r, http.StatusOK, "call", c.Site+" · "+c.Line+" · "+body.Began.Full, liveFrame{Address: address}, body)
 }
 
 // showArrived shows as much as there is of a call that is not here whole.

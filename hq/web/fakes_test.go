@@ -36,6 +36,9 @@ type fake struct {
 	peaks     map[call.ID][][]byte // drawn already
 	convert   func(format string, w io.Writer) error
 	commands  []hq.Command
+	tokens    []hq.Token
+	ordered   []hq.BundleOrder
+	refused   error // what every order of a bundle is answered with
 	broken    error // what every question is answered with
 	asked     []hq.Query
 }
@@ -71,6 +74,11 @@ func (f *fake) AddCommand(_ context.Context, c hq.Command) (uint64, error) {
 
 func (f *fake) CommandsOf(context.Context, call.ID, int) ([]hq.Command, error) {
 	return f.commands, f.broken
+}
+func (f *fake) Tokens(context.Context, int) ([]hq.Token, error) { return f.tokens, f.broken }
+func (f *fake) Make(_ context.Context, o hq.BundleOrder) (string, error) {
+	f.ordered = append(f.ordered, o)
+	return "signed.bundle.jws", f.refused
 }
 func (f *fake) Receipt(context.Context, call.ID) (string, error) { return "signed.receipt.jws", nil }
 func (f *fake) Recorders(context.Context) ([]hq.Recorder, error) { return f.recorders, f.broken }
@@ -153,7 +161,7 @@ func newSite(t *testing.T) *site {
 		return err
 	}
 	s.handler = New(Config{
-		Library: s.fake, Commands: s.fake, Users: s.fake, Media: s.fake, Zone: time.FixedZone("CAT", 2*3600),
+		Library: s.fake, Commands: s.fake, Bundles: s.fake, Users: s.fake, Media: s.fake, Zone: time.FixedZone("CAT", 2*3600),
 		Now: func() time.Time { return s.now }, Log: slog.New(slog.NewTextHandler(&s.log, nil)),
 	})
 	return s

@@ -193,7 +193,7 @@ func (s *server) listPage(w http.ResponseWriter, r *http.Request) {
 	if f.Before != "" {
 		address = "" // older pages stay as they are
 	}
-	s.showLive(w, r, "calls", "Calls", liveFrame{Address: address, Filter: viewFilter(f, recorders)}, body)
+	s.showLive(w, r, http.StatusOK, "calls", "Calls", liveFrame{Address: address, Filter: viewFilter(f, recorders)}, body)
 }
 
 // calls gives a page of calls. Those that are short do not count towards it unless they are asked for.

@@ -19,7 +19,7 @@ type pages map[string]*template.Template
 
 func parsePages(a assets) pages {
 	p := pages{}
-	for _, name := range []string{"login", "calls", "call", "recorders", "message"} {
+	for _, name := range []string{"login", "calls", "call", "recorders", "bundles", "message"} {
 		p[name] = template.Must(template.New(name).Funcs(template.FuncMap{"asset": a.addressOf}).
 			ParseFS(templates, "templates/layout.html", "templates/"+name+".html"))
 	}
@@ -63,7 +63,7 @@ type live struct {
 const liveID = "live"
 
 // showLive renders a page whose content is one live part, or that part alone where htmx asks for it.
-func (s *server) showLive(w http.ResponseWriter, r *http.Request, page, title string, frame liveFrame, content any) {
+func (s *server) showLive(w http.ResponseWriter, r *http.Request, status int, page, title string, frame liveFrame, content any) {
 	var body bytes.Buffer
 	if err := s.pages[page].ExecuteTemplate(&body, "body", content); err != nil {
 		s.broken(w, r, fmt.Errorf("render %s: %w", page, err))
@@ -73,7 +73,7 @@ func (s *server) showLive(w http.ResponseWriter, r *http.Request, page, title st
 	part := live{Address: frame.Address, Tag: hex.EncodeToString(sum[:8]), Body: template.HTML(body.String())}
 	if r.Header.Get("HX-Request-Type") != "partial" {
 		frame.Live = part
-		s.show(w, r, http.StatusOK, page, title, frame)
+		s.show(w, r, status, page, title, frame)
 		return
 	}
 	w.Header().Set("HX-PTag", part.Tag)
@@ -91,6 +91,8 @@ func (s *server) showLive(w http.ResponseWriter, r *http.Request, page, title st
 type liveFrame struct {
 	Address string      // where the part asks for itself; empty: it stays as it is
 	Filter  *filterView // the list of calls only
+	Bundle  *bundleForm // the page of bundles only
+	Admin   bool        // of the recorders only: whoever looks may add one
 	Live    live        // filled in by showLive
 }
 

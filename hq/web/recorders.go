@@ -44,7 +44,12 @@ func (s *server) recordersPage(w http.ResponseWriter, r *http.Request) {
 	for _, rec := range recorders {
 		views = append(views, s.viewRecorder(rec))
 	}
-	s.showLive(w, r, "recorders", "Recorders", liveFrame{Address: "/recorders"}, views)
+	admin, err := s.admin(r)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	s.showLive(w, r, http.StatusOK, "recorders", "Recorders", liveFrame{Address: "/recorders", Admin: admin}, views)
 }
 
 func (s *server) viewRecorder(rec hq.Recorder) recorderView {

@@ -33,6 +33,8 @@ type Library interface {
 	// Receipt is the receipt of a durable call, as signed.
 	Receipt(ctx context.Context, id call.ID) (string, error)
 	Recorders(ctx context.Context) ([]hq.Recorder, error)
+	// Tokens gives those that were made with bundles, newest first, at most limit of them.
+	Tokens(ctx context.Context, limit int) ([]hq.Token, error)
 }
 
 // Users is who may log in, and who has. What it does not have is hq.ErrNotFound.
@@ -66,10 +68,17 @@ type Commands interface {
 	CommandsOf(ctx context.Context, id call.ID, limit int) ([]hq.Command, error)
 }
 
+// Bundles makes what recorders are set up with.
+type Bundles interface {
+	// Make gives a bundle, as signed; hq.ErrRefused: there can be none such, and the error says why.
+	Make(ctx context.Context, o hq.BundleOrder) (jws string, err error)
+}
+
 // Config is what the pages are made of.
 type Config struct {
 	Library  Library
 	Commands Commands
+	Bundles  Bundles
 	Users    Users
 	Media    Media
 	Zone     *time.Location   // in which times are shown and dates are read; nil: the machine's
@@ -108,6 +117,8 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /calls/{id}/wave", s.wave)
 	mux.HandleFunc("GET /calls/{id}/download/{format}", s.download)
 	mux.HandleFunc("GET /recorders", s.recordersPage)
+	mux.HandleFunc("GET "+bundlesPath, s.forAdmins(s.bundlesPage))
+	mux.HandleFunc("POST "+bundlesPath, s.forAdmins(s.makeBundle))
 	mux.HandleFunc("POST /logout", s.logout)
 	mux.HandleFunc("GET "+loginPath, s.loginPage)
 	mux.HandleFunc("POST "+loginPath, s.logIn)

@@ -72,7 +72,7 @@ func (h *Headquarters) makeUser() error {
 	raw := make([]byte, 8)
 	_, _ = rand.Read(raw)
 	h.Password = hex.EncodeToString(raw)
-	if _, err := h.command(h.Password+"\n", "user", "add", h.User, "--password-stdin"); err != nil {
+	if _, err := h.command(h.Password+"\n", "user", "add", h.User, "--admin", "--password-stdin"); err != nil {
 		return err
 	}
 	return os.WriteFile(file, []byte(h.Password+"\n"), 0o600)
