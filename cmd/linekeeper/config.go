@@ -37,7 +37,7 @@ type config struct {
 }
 
 type ringConfig struct {
-	Size         settings.Size     `toml:"size"`
+	Size         ringSize          `toml:"size"`
 	SyncInterval settings.Duration `toml:"sync_interval"`
 	WhenFull     string            `toml:"when_full"` // stop, overwrite
 }
@@ -110,7 +110,7 @@ func newConfig() config {
 	return config{
 		Data:    "/var/lib/linekeeper",
 		Control: "/run/linekeeper/control.sock",
-		Ring:    ringConfig{Size: 2 << 30, SyncInterval: settings.Duration(time.Second), WhenFull: "stop"},
+		Ring:    ringConfig{Size: autoSize, SyncInterval: settings.Duration(time.Second), WhenFull: "stop"},
 		Capture: captureConfig{
 			LineRate: 8000,
 			Period:   settings.Duration(200 * time.Millisecond),
@@ -196,8 +196,8 @@ func (c *config) check() error {
 	within("alarms.quiet", c.Alarms.Quiet, 0, 31*24*3600*second)
 	within("pause.longest", c.Pause.Longest, 10*second, 3600*second)
 	within("calls.longest", c.Calls.Longest, 60*second, 24*3600*second)
-	if c.Ring.Size < 64<<20 || c.Ring.Size > 1<<40 {
-		bad("ring.size", "%d bytes is outside 64MiB to 1TiB", c.Ring.Size)
+	if s := c.Ring.Size; s != autoSize && (s < leastRing || s > mostRing) {
+		bad("ring.size", "%d bytes is outside 64MiB to 1TiB", s)
 	}
 	if r := c.Capture.LineRate; r != 8000 && r != 16000 {
 		bad("capture.line_rate", "%d is neither 8000 nor 16000", r)

@@ -43,11 +43,15 @@ func openDevice(cfg config, id identity, clock recorder.Clock, observer recorder
 	if err != nil {
 		return nil, err
 	}
+	size, err := cfg.ringBytes()
+	if err != nil {
+		return nil, err
+	}
 	d := &device{cfg: cfg, id: id, hooks: openHooks(cfg.Lines, log)}
 	ring, found, err := buffer.Open(buffer.Options{
 		Dir:          cfg.ringDir(),
 		Index:        cfg.indexFile(),
-		SizeBytes:    int64(cfg.Ring.Size),
+		SizeBytes:    size,
 		SyncInterval: time.Duration(cfg.Ring.SyncInterval),
 		WhenFull:     buffer.Policy(cfg.Ring.WhenFull),
 		GiveUp: func(c call.Stored) error {

@@ -41,5 +41,9 @@ are not on the stick.`,
 // describe says what is in a settings file.
 func describe(file string) (string, error) {
 	c, err := loadConfig(file)
-	return fmt.Sprintf("%d lines, %s, ring of %d MiB", len(c.Lines), c.Encoder.Codec, c.Ring.Size>>20), err
+	if err != nil {
+		return "", err
+	}
+	size, err := c.ringBytes()
+	return fmt.Sprintf("%d lines, %s, ring of %d MiB", len(c.Lines), c.Encoder.Codec, size>>20), err
 }

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -188,10 +191,22 @@ func (t *selftester) askBroker(ctx context.Context, id identity) (a wire.HaveAns
 	return a, transport.Status(ctx, s)
 }
 
-// card writes to where the calls are kept.
+// card writes to where the calls are kept: into the ring's folder; beside it, where it is not made yet, or is not for this
+// process to see (linekeeper-stick@.service): whether a ring that runs has room then is the recorder's word.
 func (t *selftester) card() selftest.Result {
-	room := max(0, int64(t.cfg.Ring.Size)-selftest.Used(t.cfg.ringDir()))
-	r := selftest.Card(&selftest.Folder{Dir: t.cfg.Data}, t.cfg.Data, room)
+	dir, room := t.cfg.ringDir(), int64(0)
+	_, err := os.ReadDir(dir)
+	if err != nil {
+		dir = t.cfg.Data
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		size, err := t.cfg.ringBytes()
+		if err != nil {
+			return selftest.Result{Check: selftest.CheckCard, Verdict: selftest.Fail, Says: err.Error(), Do: "see whether the card is mounted, and `dmesg`"}
+		}
+		room = max(0, size-selftest.Used(t.cfg.ringDir()))
+	}
+	r := selftest.Card(&selftest.Folder{Dir: dir}, dir, room)
 	if r.Verdict == selftest.Pass && t.status != nil {
 		for _, l := range t.status.Lines {
 			if strings.Contains(l.Alarm, recorder.AlarmNotStored) {
