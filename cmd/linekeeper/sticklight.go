@@ -10,8 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/linekeeper/linekeeper/buffer"
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/gpio"
 	"github.com/linekeeper/linekeeper/wire"
@@ -125,7 +127,11 @@ func waitForBundle(ctx context.Context, c config, log *slog.Logger) error {
 	all.Go(func() error {
 		tick := time.NewTicker(keeperEvery)
 		defer tick.Stop()
-		for {
+		dog, ticks := newWatchdog(), int64(0)
+		// It is up, as systemd wants to hear: what waits for it, linekeeper-stick@ above all, goes on.
+		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady+"\nSTATUS=not set up: waiting for a stick with a bundle")
+		for ; ; ticks++ {
+			dog.feed(time.Now(), ticks, buffer.Status{})
 			lights.show(call.Conditions{Alarm: true}, sign.shown(time.Now()))
 			if watch.changed() && !sign.verdict(time.Now()) {
 				return errNewSettings
