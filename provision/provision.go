@@ -11,6 +11,9 @@
 // any moment leaves the one or the other. The recorder's key stays, and is made where there is none; it never leaves the
 // recorder. The certificate stays where headquarters and site do; otherwise the recorder fetches one with the bundle's token when
 // it next reaches headquarters (package uplink/enrol).
+//
+// The bundle's networks are NetworkManager's affair, whose profiles only root may write: Profiles and WriteProfiles are for
+// another process (`linekeeper networks`), which has the bundle and nothing else of the recorder's.
 package provision
 
 import (
@@ -98,7 +101,13 @@ func Judge(cfg Config, jws string) (*Plan, error) {
 		return nil, err
 	}
 	p.settings = b.Settings
-	if cfg.Settings != nil && !p.Done {
+	if p.Done {
+		return p, nil
+	}
+	if err := wire.CheckNetworks(b.Networks); err != nil {
+		return nil, refuse("the bundle's networks: %w", err)
+	}
+	if cfg.Settings != nil {
 		if p.settings, err = cfg.Settings(b.Settings); err != nil {
 			return nil, refuse("the bundle's settings: %w", err)
 		}

@@ -16,20 +16,22 @@ for program in linekeeper linekeeper-hq; do
 	cp "$here/$program.service" "$root/usr/lib/systemd/system/"
 	cp "$here/$program.sysusers.conf" "$root/usr/lib/sysusers.d/$program.conf"
 done
-cp "$here/linekeeper-stick@.service" "$root/usr/lib/systemd/system/"
+cp "$here/linekeeper-stick@.service" "$here"/linekeeper-networks.* "$root/usr/lib/systemd/system/"
 printf 'root:x:0:0:root:/:/bin/sh\n' >"$root/etc/passwd"
 printf 'root:x:0:\naudio:x:29:\n' >"$root/etc/group"
 systemd-sysusers --root="$root" linekeeper.conf linekeeper-hq.conf >/dev/null 2>&1
 
 failed=0
+# check UNIT [THRESHOLD]
 check() {
-	unit=$1 threshold=$2
+	unit=$1 threshold=${2:-}
 	# verify exits 0 for many mistakes, but never says anything about a good unit.
 	said=$(systemd-analyze verify --root="$root" --man=no --recursive-errors=no "$unit" 2>&1 | grep -F "$unit" || true)
 	if [ -n "$said" ]; then
 		printf '%s\n' "$said"
 		failed=1
 	fi
+	[ -n "$threshold" ] || return 0
 	if ! report=$(systemd-analyze security --offline=true --threshold="$threshold" "$here/$unit" 2>&1); then
 		failed=1
 	fi
@@ -38,4 +40,6 @@ check() {
 check linekeeper.service 15
 check linekeeper-hq.service 12
 check linekeeper-stick@.service 20
+check linekeeper-networks.service 20
+check linekeeper-networks.path
 exit $failed

@@ -173,6 +173,35 @@ func (b *Bundle) checkNetworks() error {
 	return nil
 }
 
+// CheckNetworks says what a recorder refuses of networks beyond the bounds of the bundle's form, since NetworkManager passes over
+// what it does not take, and nobody would see why. No secret is in the error.
+func CheckNetworks(networks []Network) error {
+	known, country := map[[2]string]bool{}, ""
+	for _, n := range networks {
+		wrong := func(what string) error { return fmt.Errorf("%s network %q: %s", n.Kind, n.Name, what) }
+		key := [2]string{n.Kind, n.Name}
+		switch {
+		case known[key]:
+			return wrong("it stands there twice")
+		case country != "" && n.Country != "" && n.Country != country:
+			return wrong("it is in " + n.Country + ", and another in " + country + ": a recorder is in one country")
+		case n.Kind == NetworkWiFi && strings.IndexFunc(n.Password, func(r rune) bool { return r < ' ' || r > '~' }) >= 0:
+			return wrong("its password has a character that is not ASCII")
+		case n.Kind == NetworkMobile && (len(n.Name) > 64 || strings.IndexFunc(n.Name, func(r rune) bool { return !isNamePart(r) }) >= 0):
+			return wrong("an access point name has up to 64 letters, digits, dots, underscores and hyphens")
+		case n.PIN != "" && len(n.PIN) < 4:
+			return wrong("its PIN has fewer than 4 digits")
+		}
+		known[key], country = true, max(country, n.Country)
+	}
+	return nil
+}
+
+// isNamePart says whether an access point name may have a character.
+func isNamePart(r rune) bool {
+	return r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._-", r))
+}
+
 // plain says whether a text is not empty, not long, and of letters, digits and signs of one line.
 func plain(s string, most int) bool {
 	return s != "" && len(s) <= most && utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0

@@ -193,7 +193,7 @@ func TestBundle(t *testing.T) {
 	if strings.Contains(said, b.Token) || strings.Contains(said, "long enough") {
 		t.Errorf("it said a secret: %q", said)
 	}
-	for _, args := range [][]string{{"--site", "x"}, {"--site", "x", "--out", dir, "--days", "0"}, {"--site", "x", "--out", dir, "--wifi", "a", "--wifi-country", "Mozambique"}, {"--site", "x", "--out", dir, "--device", "../x"}} {
+	for _, args := range [][]string{{"--site", "x"}, {"--site", "x", "--out", dir, "--days", "0"}, {"--site", "x", "--out", dir, "--wifi", "a", "--wifi-country", "Mozambique"}, {"--site", "x", "--out", dir, "--mobile-apn", "inter net"}, {"--site", "x", "--out", dir, "--device", "../x"}} {
 		if code, _, errs := h.run("", append([]string{"bundle"}, args...)...); code != 2 {
 			t.Errorf("%v: exit code %d, %s", args, code, errs)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -239,9 +240,14 @@ func TestOwnSettingsHold(t *testing.T) {
 	}
 }
 
-// TestWaitsForBundle: a recorder that is not set up shows what is done with a stick, and ends when it has settings.
+// TestWaitsForBundle: a recorder that is not set up tells systemd that it is up, shows what is done with a stick, and ends
+// when it has settings.
 func TestWaitsForBundle(t *testing.T) {
 	i := newInstaller(t)
+	system, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "notify")})
+	check(t, err)
+	defer system.Close()
+	t.Setenv("NOTIFY_SOCKET", system.LocalAddr().String())
 	c, err := loadConfig(i.config)
 	check(t, err)
 	ended := make(chan error, 1)
@@ -256,6 +262,11 @@ func TestWaitsForBundle(t *testing.T) {
 	}
 	if err != nil || s.State != call.StateAlarm || !strings.Contains(s.Reasons[0], "not set up") {
 		t.Errorf("%+v, %v", s, err)
+	}
+	told := make([]byte, 200)
+	n, err := system.Read(told)
+	if err != nil || !strings.HasPrefix(string(told[:n]), "READY=1\n") {
+		t.Errorf("systemd is told %q, %v", told[:n], err)
 	}
 	if !c.light(ctx, stickReading) || c.light(ctx, "dancing") {
 		t.Error("the light does not take what it should, or takes anything")
@@ -343,5 +354,47 @@ func TestStickUnit(t *testing.T) {
 		if code, _, _ := i.run(append([]string{"stick"}, args...)...); code != 2 {
 			t.Errorf("%v: exit code %d", args, code)
 		}
+	}
+}
+
+// TestNetworks: what linekeeper-networks.service runs writes the networks of the bundle that was applied, and no secret
+// anywhere else; the next bundle has none, and takes them away.
+func TestNetworks(t *testing.T) {
+	i := newInstaller(t)
+	into, country := t.TempDir(), filepath.Join(t.TempDir(), "country")
+	networks := func() string {
+		t.Helper()
+		i.apply()
+		code, out, errs := i.run("networks", "--into", into, "--country", country, filepath.Join(i.data, "identity", provision.FileBundle))
+		if code != 0 || errs != "" {
+			t.Fatalf("exit code %d, %s", code, errs)
+		}
+		return out
+	}
+	i.bundle(func(b *wire.Bundle) {
+		b.Networks = []wire.Network{{Kind: wire.NetworkWiFi, Name: "office", Password: "long enough", Country: "MZ"}}
+	})
+	if out := networks(); !strings.HasPrefix(out, "1 networks") || strings.Contains(out, "long") {
+		t.Errorf("it says %q", out)
+	}
+	files, err := filepath.Glob(filepath.Join(into, "*"))
+	where, wrong := os.ReadFile(country)
+	if err != nil || wrong != nil || len(files) != 1 || string(where) != "MZ" {
+		t.Errorf("%v, %v, %s, %v", files, err, where, wrong)
+	}
+	if out := networks(); out != "" {
+		t.Errorf("again it says %q", out)
+	}
+	i.bundle(nil)
+	networks()
+	files, err = filepath.Glob(filepath.Join(into, "*"))
+	if where, wrong := os.ReadFile(country); err != nil || wrong != nil || len(files) != 0 || len(where) != 0 {
+		t.Errorf("%v, %v, %q, %v", files, err, where, wrong)
+	}
+	if code, _, _ := i.run("networks", "x"); code != 2 {
+		t.Errorf("without a folder: exit code %d", code)
+	}
+	if code, _, errs := i.run("networks", "--into", into, filepath.Join(into, "missing")); code != 1 || !strings.Contains(errs, "read the bundle") {
+		t.Errorf("without a bundle: exit code %d, %s", code, errs)
 	}
 }

@@ -45,6 +45,9 @@ func (m Maker) Make(ctx context.Context, o hq.BundleOrder) (jws string, err erro
 	if o.Days < 1 || o.Days > MaxDays {
 		return "", fmt.Errorf("%w: %d days are not from 1 to %d", hq.ErrRefused, o.Days, MaxDays)
 	}
+	if err := wire.CheckNetworks(o.Networks); err != nil {
+		return "", fmt.Errorf("%w: %w", hq.ErrRefused, err)
+	}
 	recipient, err := m.Authority.Recipient()
 	if err != nil {
 		return "", err
