@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -42,11 +43,14 @@ func digitTrials() (trials []trial) {
 		truth = append(truth, string(signal.Keys[(i*7+i/16)%16]))
 	}
 	keys := strings.Join(truth, "")
+	rail := 0.0 // dBFS at which the tap clips
 	add := func(what string, snr float64, on, off time.Duration, s signal.Shape, reach reach) {
+		peak := math.Pow(10, rail/20)
 		trials = append(trials, trial{what, func(seed uint64) [][]int16 {
 			s.Phases = [2]float64{float64(seed) * .37, float64(seed) * .71}
 			sound := signal.Join(generator.Digits(keys, on, off, s), generator.Quiet(200*ms))
-			return [][]int16{signal.Samples(signal.AddNoise(sound, signal.NoiseFor(signal.DefaultLevel, snr), seed))}
+			sound = signal.AddNoise(sound, signal.NoiseFor(signal.DefaultLevel, snr), seed)
+			return [][]int16{signal.Samples(signal.Clip(sound, peak))}
 		}, func(c contender, samples []int16) ([]string, error) { return c.digits(samples) }, truth, reach})
 	}
 	for _, snr := range []float64{0, 3, 5, 8} {
@@ -68,6 +72,11 @@ func digitTrials() (trials []trial) {
 		add(fmt.Sprintf("digits, %+.1f %% off", 100*off), 25, 50*ms, 50*ms, signal.Shape{Low: off, High: off}, none)
 	}
 	add("digits, only the low tone 3.5 % off", 25, 50*ms, 50*ms, signal.Shape{Low: .035}, none)
+	for _, over := range []float64{4, 8} {
+		rail = signal.DefaultLevel + 6.02 - over // the peaks of two sines lie 6 dB above their level
+		add(fmt.Sprintf("digits, 25 dB above white noise, clipped by %g dB", over), 25, 50*ms, 50*ms, signal.Shape{}, all)
+	}
+	rail = 0
 	add("digits of 40 ms, pauses of 40 ms", 25, 40*ms, 40*ms, signal.Shape{}, all)
 	add("digits of 50 ms, pauses of 30 ms", 25, 50*ms, 30*ms, signal.Shape{}, all)
 	add("digits of 23 ms", 25, 23*ms, 70*ms, signal.Shape{}, none)

@@ -63,11 +63,11 @@ type Receiver struct {
 	tones  [8]correlator // four low, four high
 
 	recent []float64 // the last filtered samples, a ring of recentBlocks
+	raw    []int16   // and as they came
 	filled int       // frames of the block that is being filled
 	blocks int64     // whole ones since the start or the last loss
 	origin int64     // position of the first of them
 	powers [windowBlocks]float64
-
 	history [historyBlocks]strengths
 	run     run
 	examiner
@@ -105,6 +105,7 @@ func NewReceiver(rate int) *Receiver {
 		r.tones[i] = newCorrelator(hz/r.rate, r.block)
 	}
 	r.recent = make([]float64, recentBlocks*r.block)
+	r.raw = make([]int16, len(r.recent))
 	return r
 }
 
@@ -115,6 +116,7 @@ func (r *Receiver) Feed(samples []int16) []Digit {
 		n := min(len(samples), r.block-r.filled)
 		at := int(r.blocks%recentBlocks)*r.block + r.filled
 		r.filter.run(r.recent[at:at+n], samples[:n])
+		copy(r.raw[at:], samples[:n])
 		r.filled += n
 		samples = samples[n:]
 		if r.filled == r.block {

@@ -99,6 +99,18 @@ func TestDigits(t *testing.T) {
 	}
 }
 
+// TestClipped: a tap or a card that takes less than the digits have.
+func TestClipped(t *testing.T) {
+	for _, over := range []float64{2, 5, 8} { // dB
+		sound := g.Digits(keys(96), 50*ms, 50*ms, signal.Shape{Level: -20})
+		sound = signal.Clip(sound, slices.Max(sound)*math.Pow(10, -over/20))
+		hits, wrong := score(hear(g.Rate, signal.AddNoise(sound, -50, 7)), keys(96), 50*ms, 50*ms)
+		if hits != 96 || wrong > 0 {
+			t.Errorf("%.0f dB over: heard %d of 96; and %d that were not there", over, hits, wrong)
+		}
+	}
+}
+
 // TestOver: what goes on while a digit is keyed.
 func TestOver(t *testing.T) {
 	digits := g.Digits(keys(32), 70*ms, 50*ms, signal.Shape{})

@@ -1,6 +1,9 @@
 package dtmf
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 const (
 	leastTwist = -12.0 // dB, high to low
@@ -17,6 +20,12 @@ const (
 	mostPeak   = 14.0  // times the mean of noise: of 100 places, one in 10,000 digits has such a one
 	leastNoisy = 1e-4  // power of a digit in noise, -40 dBFS: the hiss below a faint voice is noise too
 	leastFlat  = 0.30  // geometric mean to mean: white noise has 0.56, voices below 0.25
+
+	// What clips: both tones hold a good part of the power even if nothing but their sign is left (0.66).
+	nearly        = 0.85 // of the largest sample
+	mostNear      = 0.25 // of the samples are so near to it, of two sines
+	leastTonalCut = 0.6
+
 	bandLow    = 460.0
 	bandHigh   = 3400.0 // Hz
 	nothing    = 1e-20  // keeps logarithms finite
@@ -29,6 +38,7 @@ const (
 type examiner struct {
 	samples []float64
 	taper   []float64
+	made    []float64 // products
 }
 
 // decide examines what was heard of the run lately. A digit without noise is certain; one in noise, which a voice may
@@ -74,7 +84,11 @@ func (r *Receiver) examine(from, to int64) (certain, may bool) {
 	if !(twist >= leastTwist && twist <= mostTwist) || lowPower+highPower < leastTonal*total {
 		return false, false
 	}
-	faint, noise := r.noise(x, min(lowPower, highPower))
+	var without []float64
+	if lowPower+highPower > leastTonalCut*total && r.clips(from, to) {
+		without = r.products(lowAt, highAt)
+	}
+	faint, noise := r.noise(x, min(lowPower, highPower), without)
 	return faint, noise && off <= mostOffNoisy && lowPower+highPower >= leastNoisy
 }
 
@@ -158,11 +172,49 @@ func power(x []float64) float64 {
 	return sum / float64(len(x))
 }
 
-// noise says whether what is left of a digit, of whose tones the fainter has a power, is faint or noise.
-func (r *Receiver) noise(x []float64, tone float64) (faint, noise bool) {
+// clips says whether a tap or a card clips between two positions: many of the samples, as they came, are nearly as large as
+// the largest.
+func (r *Receiver) clips(from, to int64) bool {
+	largest, near := 0, 0
+	for n := from; n < to; n++ {
+		s := int(r.raw[n%int64(len(r.raw))])
+		largest = max(largest, s, -s)
+	}
+	for n := from; n < to; n++ {
+		s := int(r.raw[n%int64(len(r.raw))])
+		if float64(max(s, -s)) > nearly*float64(largest) {
+			near++
+		}
+	}
+	return float64(near) > mostNear*float64(to-from)
+}
+
+// products are the frequencies that two tones make of each other where they are clipped, which is symmetric: the third and
+// fifth orders.
+func (r *Receiver) products(low, high float64) []float64 {
+	p := r.made[:0]
+	for order := 3; order <= 5; order += 2 {
+		for n := range order + 1 {
+			a, b := float64(n)*low, float64(order-n)*high
+			p = append(p, a+b, math.Abs(a-b))
+		}
+	}
+	for i, f := range p {
+		p[i] = math.Abs(f - math.Round(f)) // sampled
+	}
+	r.made = p
+	return p
+}
+
+// noise says whether what is left of a digit, of whose tones the fainter has a power, is faint or noise, some frequencies
+// left out.
+func (r *Receiver) noise(x []float64, tone float64, without []float64) (faint, noise bool) {
 	mean, most, logarithms, places := 0.0, 0.0, 0.0, 0.0
 	width := 1.25 / float64(len(x)) // about as wide apart as Hann's window is
 	for f := bandLow / r.rate; f < bandHigh/r.rate; f += width {
+		if slices.ContainsFunc(without, func(p float64) bool { return math.Abs(f-p) < 1.5*width }) {
+			continue
+		}
 		p := r.at(x, f) + nothing
 		mean += p
 		logarithms += math.Log(p)

@@ -14,7 +14,7 @@
 // for, each 20 ms over the last 160 ms. Speech and music that have come over a line hold nothing so low, and mains hum is
 // upside down earlier.
 //
-// Some countries ring with 50 Hz, as mains hum has: that is a ring where it comes at once, 15 dB above what was there, and
+// Some countries ring with 50 Hz, as mains hum has: that is a ring where it comes at once, 8 dB above what was there, and
 // goes again within seconds.
 //
 // A ring is certain after 0.3 s, and has ended when it is fainter by 10 dB for 60 ms or another sound. Limits: rings of 15
@@ -51,7 +51,7 @@ const (
 
 	mainsLeast  = 1e-4 // -40 dBFS: what a ring of 50 Hz has at least
 	mainsSmooth = 0.35 // correlation from one value to the next: a voice of 150 Hz has less
-	mainsRise   = 30.0 // 15 dB above the least of the last 6 s
+	mainsRise   = 6.0  // 8 dB above the least of the last 6 s
 	floorHops   = 25   // of a block of the least: 0.5 s
 	floors      = 12   // blocks
 	floorsHad   = 4    // blocks that must have been heard

@@ -31,6 +31,7 @@ type burster struct {
 const (
 	linesShare = 0.8 // of the band's power that a tone's lines hold
 	sameTone   = 20.0
+	louder     = 4.0 // 12 dB: another tone, beside which this one came over from the next line
 	pureHops   = 3
 	oddHops    = 3
 	leastLevel = 1e-6 // power: -60 dBFS
@@ -48,7 +49,12 @@ func (b *burster) hop(s sight, power float64) (ended burst, ok bool) {
 	}
 	b.burst.end = float64(b.now)
 	if amplitude < b.level/2 {
+		b.burst.end = b.fall()
 		return b.stop(false)
+	}
+	if amplitude > louder*b.level {
+		b.burst.end = b.crossing()
+		return b.stop(true)
 	}
 	if tonal && math.Abs(s.low-b.burst.low) < sameTone && math.Abs(s.high-b.burst.high) < sameTone {
 		b.odd = 0
@@ -59,6 +65,7 @@ func (b *burster) hop(s sight, power float64) (ended burst, ok bool) {
 		return burst{}, false
 	}
 	if b.odd++; b.odd >= oddHops {
+		b.burst.end = float64(b.now - oddHops)
 		return b.stop(true)
 	}
 	return burst{}, false
@@ -83,15 +90,10 @@ func (b *burster) start(s sight, tonal bool, amplitude float64) {
 	b.burst = burst{low: s.low, high: s.high, level: amplitude, open: true, begin: b.crossing(), end: float64(b.now)}
 }
 
-// stop ends the burst: where it faded, or where something else began.
+// stop ends the burst: it faded, or something else began.
 func (b *burster) stop(cut bool) (burst, bool) {
 	b.is, b.pure = false, 0
 	b.burst.open, b.burst.cut = false, cut
-	if cut {
-		b.burst.end = float64(b.now - oddHops)
-	} else {
-		b.burst.end = b.fall()
-	}
 	return b.burst, true
 }
 

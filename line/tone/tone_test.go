@@ -244,6 +244,20 @@ func TestOtherRate(t *testing.T) {
 	}
 }
 
+// TestBesideAnotherLine: the ring-back of the line beside, 30 dB down, runs into this one's. Together they are as long as a
+// dial tone of the same pitch.
+func TestBesideAnotherLine(t *testing.T) {
+	own := func(on ...time.Duration) []float64 { return g.Cadence(1, -20, []float64{425}, on...) }
+	beside := g.Cadence(1, -50, []float64{425}, 700*ms)
+	one := signal.Join(beside, own(time.Second, 4*time.Second))
+	all := signal.Join(g.Quiet(time.Second), own(time.Second, 3300*ms), one, one)
+	for _, tone := range NewReceiver(builtIn(t)["br"], 8000).Feed(signal.Samples(signal.AddNoise(all, -56, 3))) {
+		if tone.Kind == Dial {
+			t.Errorf("heard %v", tone)
+		}
+	}
+}
+
 // TestDetector: two sides, of which one hears the other's tones; and a loss, over which nothing is put together.
 func TestDetector(t *testing.T) {
 	f := pcm.Format{Rate: 8000, Channels: 2}
