@@ -3,9 +3,10 @@ package line
 import "github.com/linekeeper/linekeeper/call"
 
 const (
-	messageTime = 2 // seconds that caller ID lasts at most
-	gapToRing   = 4 // seconds from the last of the idle line to a ring: in it there may be caller ID
-	ringLeast   = 7 // tenths of a second that it must have rung for a call to be missed: a thump may ring for a moment
+	messageTime = 2  // seconds that caller ID lasts at most
+	gapToRing   = 4  // seconds from the last of the idle line to a ring: in it there may be caller ID
+	saidHello   = 30 // seconds from the last ring in which somebody who has said a word may say more
+	ringLeast   = 7  // tenths of a second that it must have rung for a call to be missed: a thump may ring for a moment
 )
 
 // bell is what is known of the telephone's ringing.
@@ -33,6 +34,7 @@ func (l *Line) listenToBell() {
 	}
 	switch {
 	case sounds && !b.on:
+		l.another(begin)
 		before := b.end
 		b.on, b.begin, b.end = true, begin, l.position
 		l.rang(before)
@@ -101,19 +103,36 @@ func (l *Line) bellBegan() {
 	l.bell.first, l.bell.count = l.bell.begin, 1
 }
 
-// missed ends a call that nobody has answered, and says whether it did.
-func (l *Line) missed() bool {
+// notAnswered says whether nobody has answered in time. Somebody who said a word may be listening.
+func (l *Line) notAnswered() bool {
+	c := &l.call
+	patience := l.ringGap
+	if c.talk > 0 {
+		patience = max(patience, saidHello*l.second)
+	}
+	return c.incoming && !c.answered && !l.bell.on && l.known()-max(l.bell.end, c.trigger) >= patience
+}
+
+// another says that something happens that is not of a call that has stopped ringing.
+func (l *Line) another(at int64) {
+	c := &l.call
+	if l.inCall && c.incoming && !c.answered && !l.bell.on && at-max(l.bell.end, c.trigger) >= l.ringGap {
+		l.missed()
+	}
+}
+
+// missed ends a call that nobody has answered, with whatever was heard after the last ring.
+func (l *Line) missed() {
 	b, c := &l.bell, &l.call
 	last := max(b.end, c.trigger)
-	if !c.incoming || c.answered || b.on || l.known()-last < l.ringGap {
-		return false
+	if c.talk > 0 {
+		last = max(last, c.voice)
 	}
 	if b.count == 0 || b.count == 1 && b.end-b.begin < ringLeast*l.second/10 && c.reason == call.BeganRing {
 		l.end(last+l.tail, last, call.EndedSilence) // caller ID, and then no ring; or hardly a ring
-		return true
+		return
 	}
 	missed := call.Missed{Rings: b.count, Waited: float64(b.end-b.first) / float64(l.format.Rate)}
-	l.end(b.end+l.tail, b.end, call.EndedMissed)
+	l.end(last+l.tail, last, call.EndedMissed)
 	l.events = append(l.events, call.Event{Kind: call.EventMissed, Position: b.first, Missed: missed})
-	return true
 }

@@ -20,15 +20,21 @@ const (
 
 // faint says whether a tone is another line's.
 func (l *Line) faint(m call.Mark) bool {
-	loud := math.Inf(-1)
-	for i := range l.sides {
-		loud = max(loud, l.sides[i].levels.loud(m.Position, m.Position+m.Frames, ofTone))
-	}
+	loud := l.loud(m)
 	if loud < max(l.cfg.Voice.Least, l.loudTone-tonesFainter) {
 		return true
 	}
 	l.loudTone = max(loud, l.loudTone-fading)
 	return false
+}
+
+// loud is how loud a mark was, on the louder side, in dBFS.
+func (l *Line) loud(m call.Mark) float64 {
+	loud := math.Inf(-1)
+	for i := range l.sides {
+		loud = max(loud, l.sides[i].levels.loud(m.Position, m.Position+m.Frames, ofTone))
+	}
+	return loud
 }
 
 // elsewhere says whether a stretch of voice is another line's: it is much fainter than the voices of this one's calls, and

@@ -32,4 +32,3 @@ func TestCrosstalk(t *testing.T) {
 		})
 	}
 }
-

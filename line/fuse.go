@@ -36,6 +36,9 @@ const (
 // takeMarks takes the marks that the audio has reached.
 func (l *Line) takeMarks() {
 	for m, ok := l.found.next(l.position); ok; m, ok = l.found.next(l.position) {
+		if m.Kind == call.MarkTone || m.Kind == call.MarkDigits || m.Kind == call.MarkCallerID {
+			l.another(m.Position)
+		}
 		switch m.Kind {
 		case call.MarkHook:
 			l.hooked(m)
@@ -44,7 +47,9 @@ func (l *Line) takeMarks() {
 		case call.MarkDigits:
 			l.keyed(m)
 		case call.MarkCallerID:
-			l.identified(m)
+			if l.loud(m) > l.cfg.Voice.Least { // or it is the line beside, which is read even below the noise
+				l.identified(m)
+			}
 		default:
 			l.keep(m)
 		}

@@ -34,8 +34,9 @@ func TestGolden(t *testing.T) {
 		g.Quiet(10*time.Second), ring(1), caller, g.Quiet(2*time.Second), ring(2), talk(20), g.Quiet(8*time.Second), talk(12), busy, g.Quiet(40*time.Second), // in
 		dial, g.Digits("030987", 80*ms, 80*ms, signal.Shape{}), g.Quiet(3*time.Second), g.Cadence(3, -22, []float64{425}, time.Second, 4*time.Second), talk(15), busy, g.Quiet(60*time.Second), // out
 		ring(4), g.Quiet(60*time.Second), // missed
+		ring(2), g.Cadence(1, level, []float64{466, 699}, 200*ms, 12*time.Second), talk(12), g.Quiet(40*time.Second), // somebody says a word, and listens
 		talk(1), g.Quiet(time.Second), // too little, but for a call with nothing else
-		signal.Gain(talk(10), -45), g.Quiet(30*time.Second), // the line beside
+		signal.Gain(signal.Join(caller, talk(10)), -45), g.Quiet(30*time.Second), // the line beside
 	)
 	table, err := tone.BuiltIn()
 	if err != nil {

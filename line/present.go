@@ -126,7 +126,8 @@ func (l *Line) judge() {
 		l.putBack()
 		return
 	}
-	if l.missed() {
+	if l.notAnswered() {
+		l.missed()
 		return
 	}
 	cut, silent := c.began+l.longest, false

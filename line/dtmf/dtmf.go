@@ -62,12 +62,12 @@ type Receiver struct {
 	filter filter
 	tones  [8]correlator // four low, four high
 
-	recent []float64 // the last filtered samples, a ring of recentBlocks
-	raw    []int16   // and as they came
-	filled int       // frames of the block that is being filled
-	blocks int64     // whole ones since the start or the last loss
-	origin int64     // position of the first of them
-	powers [windowBlocks]float64
+	recent  []float64 // the last filtered samples, a ring of recentBlocks
+	raw     []int16   // and as they came
+	filled  int       // frames of the block that is being filled
+	blocks  int64     // whole ones since the start or the last loss
+	origin  int64     // position of the first of them
+	powers  [windowBlocks]float64
 	history [historyBlocks]strengths
 	run     run
 	examiner

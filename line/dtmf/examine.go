@@ -26,9 +26,9 @@ const (
 	mostNear      = 0.25 // of the samples are so near to it, of two sines
 	leastTonalCut = 0.6
 
-	bandLow    = 460.0
-	bandHigh   = 3400.0 // Hz
-	nothing    = 1e-20  // keeps logarithms finite
+	bandLow  = 460.0
+	bandHigh = 3400.0 // Hz
+	nothing  = 1e-20  // keeps logarithms finite
 
 	longest = 0.050 // seconds that are examined
 	margin  = 0.004 // seconds kept from the edges
