@@ -10,8 +10,10 @@ const (
 	Off         Pattern = iota // no power, or not running
 	FastBlink                  // 5 Hz. Fault: no line can record, card failed, ring full and stopping
 	DoubleBlink                // two short blinks each second. A provisioning stick is being read or judged
-	LongOn                     // on for 3 s, once. The stick was accepted
-	TenBlinks                  // ten fast blinks, once. The stick was refused
+	LongOn                     // on for 3 s, once. The stick was accepted, the self-test passed, the recorder was reset
+	TenBlinks                  // ten fast blinks, once. The stick was refused, the self-test failed, nothing was reset
+	ThreeBlinks                // three blinks, pause. It asks whether to reset: let go of the button, and hold it again
+	FiveBlinks                 // five blinks, pause. It asks once more, as calls would be lost
 	On                         // steadily on. Recording
 	OnWithDark                 // on, with a short dark moment each second. Card-data pause during a call
 	TwoBlinks                  // two blinks, long pause. A line has an alarm, or the clock is unknown
@@ -40,6 +42,10 @@ func (p Pattern) shape() shape {
 			ten = append(ten, 100*ms, 100*ms)
 		}
 		return shape{times: ten, once: true}
+	case ThreeBlinks:
+		return blinks(3)
+	case FiveBlinks:
+		return blinks(5)
 	case On:
 		return shape{times: []time.Duration{time.Hour}}
 	case OnWithDark:
@@ -53,6 +59,15 @@ func (p Pattern) shape() shape {
 	default:
 		return shape{once: true}
 	}
+}
+
+// blinks is some blinks that can be counted, and a pause.
+func blinks(count int) (s shape) {
+	for range count {
+		s.times = append(s.times, 150*time.Millisecond, 200*time.Millisecond)
+	}
+	s.times[len(s.times)-1] = 1200 * time.Millisecond
+	return s
 }
 
 // Three lights that show record, link and fault apart say more than one can: each has its own pattern.

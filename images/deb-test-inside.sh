@@ -138,13 +138,26 @@ recorded() {
 	done
 }
 
+# unconfigured: headquarters does not run without a name, and the recorder waits for a stick with a bundle, for as long as it
+# takes: its watchdog is fed.
 unconfigured() {
 	for name in linekeeper linekeeper-hq; do
 		same inactive "$(systemctl is-active $name || true)" "$name after the first installation"
-		systemctl start $name 2>/dev/null && fail "$name started without a configuration"
-		sleep 3
-		same 'failed 2 0' "$(systemctl is-active $name || true) $(property $name ExecMainStatus) $(property $name NRestarts)" "$name without a configuration"
 	done
+	systemctl start linekeeper-hq 2>/dev/null && fail "headquarters started without a configuration"
+	sleep 3
+	same 'failed 2 0' "$(systemctl is-active linekeeper-hq || true) $(property linekeeper-hq ExecMainStatus) $(property linekeeper-hq NRestarts)" "headquarters without a configuration"
+	mkdir -p /run/systemd/system/linekeeper.service.d
+	printf '[Service]\nWatchdogSec=4\n' >/run/systemd/system/linekeeper.service.d/quick.conf
+	systemctl daemon-reload
+	systemctl start linekeeper || fail "the recorder does not wait for a bundle"
+	sleep 10
+	same 'active 0' "$(systemctl is-active linekeeper || true) $(property linekeeper NRestarts)" "the recorder that waits for a bundle"
+	case $(property linekeeper StatusText) in 'not set up'*) ;; *) fail "its state: $(property linekeeper StatusText)" ;; esac
+	linekeeper status | grep -q 'not set up' || fail "linekeeper status of one that waits"
+	systemctl stop linekeeper
+	rm -r /run/systemd/system/linekeeper.service.d
+	systemctl daemon-reload
 }
 
 configured() {

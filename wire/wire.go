@@ -88,8 +88,17 @@ type Status struct {
 	Clock    call.Grade    `json:"clock"`
 	Reasons  []string      `json:"reasons,omitempty"` // for the state, in words
 
+	Selftest *Selftest `json:"selftest,omitempty"` // the last one that somebody began at the recorder
+
 	Health    *Health  `json:"health,omitempty"`     // of the board, now
 	HealthLog []Health `json:"health_log,omitempty"` // lines of the recorder's log that headquarters has not had, at most MaxHealth
+}
+
+// Selftest is what became of a self-test.
+type Selftest struct {
+	Time   time.Time `json:"time"` // when it ended, as the recorder believed
+	Passed bool      `json:"passed"`
+	Failed []string  `json:"failed,omitempty"` // what did, such as "hum, line 2: 50 Hz"
 }
 
 // LineStatus is the state of one line.

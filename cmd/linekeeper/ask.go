@@ -91,6 +91,13 @@ func printStatus(w io.Writer, s statusReport) {
 	if s.Health != nil {
 		fmt.Fprintf(t, "board\t%s\n", strings.Join(s.Health.Words(), ", "))
 	}
+	if test := s.Selftest; test != nil {
+		said := "passed"
+		if !test.Passed {
+			said = strings.Join(test.Failed, "; ")
+		}
+		fmt.Fprintf(t, "self-test\t%s\t%s\n", test.Time.Local().Format(time.DateTime), said)
+	}
 	fmt.Fprintf(t, "waiting\t%d calls, %s\t%d entries\t%d parked\n", s.Waiting.Calls, bytesText(s.Waiting.Bytes), s.Waiting.Entries, s.Waiting.Parked)
 	fmt.Fprintf(t, "link\t%s\n", s.Uplink)
 	if s.Receiver != "" {

@@ -32,6 +32,7 @@ type config struct {
 	Uplink  uplinkConfig  `toml:"uplink"`
 	Light   lightConfig   `toml:"light"`
 	Pause   pauseConfig   `toml:"pause"`
+	Service serviceConfig `toml:"service"`
 
 	file string
 }
@@ -104,6 +105,10 @@ type lightConfig struct {
 type pauseConfig struct {
 	Button  string            `toml:"button"`  // pin of a button that pauses all calls, and goes on
 	Longest settings.Duration `toml:"longest"` // a pause that is forgotten is over then
+}
+
+type serviceConfig struct {
+	Button string `toml:"button"` // pin of a button: pressed, it starts a self-test; held while the power comes, it resets
 }
 
 func newConfig() config {

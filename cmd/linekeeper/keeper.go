@@ -27,13 +27,14 @@ type keeper struct {
 	cards []card
 	up    *uplink.Uplink // nil: delivers to nobody
 	light *lights
-	stick stickSign
+	sign  signBoard
 	given bundleWatch
 	clock gradeClock
 	log   *slog.Logger
 
-	pumps atomic.Int64 // periods that were heard; those without samples, of a card that is away, too
-	shown call.State
+	tested atomic.Pointer[wire.Selftest] // the last self-test by the button; nil: none yet
+	pumps  atomic.Int64                  // periods that were heard; those without samples, of a card that is away, too
+	shown  call.State
 }
 
 // keeperEvery is how often the state is looked at: the light follows within this time.
@@ -41,6 +42,7 @@ const keeperEvery = 250 * time.Millisecond
 
 func newKeeper(d *device, log *slog.Logger) (*keeper, error) {
 	k := &keeper{device: d, log: log, cards: d.makeCards(log), light: openLights(d.cfg.Light, log), given: watchBundle(d.cfg.provisionedFile())}
+	k.tested.Store(lastTest(d.ring))
 	var err error
 	k.up, err = newUplink(d, k.status, log)
 	return k, err
@@ -52,8 +54,9 @@ func (k *keeper) pumped() { k.pumps.Add(1) }
 func (k *keeper) run(ctx context.Context) error {
 	dark := make(chan struct{})
 	go func() { defer close(dark); k.light.run(ctx) }()
-	pausing := make(chan struct{})
+	pausing, testing := make(chan struct{}), make(chan struct{})
 	go func() { defer close(pausing); k.watchPause(ctx) }()
+	go func() { defer close(testing); k.watchService(ctx) }()
 	tick := time.NewTicker(keeperEvery)
 	defer tick.Stop()
 	dog := newWatchdog()
@@ -70,7 +73,7 @@ func (k *keeper) run(ctx context.Context) error {
 		if card := k.stuck(); card != "" {
 			return fmt.Errorf("the sound library does not let go of card %s: only a new process may get it", card)
 		}
-		if k.given.changed() && !k.inCall() && !k.stick.verdict(time.Now()) {
+		if k.given.changed() && !k.inCall() && !k.sign.verdict(time.Now()) {
 			return errNewSettings
 		}
 		dog.feed(time.Now(), k.pumps.Load(), ring)
@@ -81,6 +84,7 @@ func (k *keeper) run(ctx context.Context) error {
 			k.board.stop(*k.boardHealth(ring))
 			<-dark
 			<-pausing
+			<-testing
 			return nil
 		case <-tick.C:
 		}
@@ -109,7 +113,7 @@ func (k *keeper) stuck() string {
 // show brings the state to the light and, when it has changed, to systemd and to headquarters.
 func (k *keeper) show(ring buffer.Status) {
 	conditions, reasons := k.conditions(ring)
-	k.light.show(conditions, k.stick.shown(time.Now()))
+	k.light.show(conditions, k.sign.shown(time.Now()))
 	state := conditions.State()
 	if state == k.shown {
 		return
@@ -187,9 +191,9 @@ func (k *keeper) conditions(ring buffer.Status) (c call.Conditions, reasons []st
 		because("the clock is not set")
 	}
 	c.Waiting = ring.WaitingCalls
-	if stick := k.stick.shown(time.Now()); stick != "" {
+	if shown := k.sign.shown(time.Now()); shown != "" {
 		c.Provisioning = true
-		because("a stick: %s", stick)
+		because("%s", signs[shown].words)
 	}
 	if k.up != nil {
 		s, p := k.up.Snapshot(), k.up.Permit()
@@ -215,6 +219,8 @@ func (k *keeper) status() wire.Status {
 		Waiting: wire.Waiting{Calls: ring.WaitingCalls, Bytes: ring.WaitingBytes, Parked: ring.Parked, Entries: ring.WaitingEntries},
 		Ring:    wire.RingStatus{SizeBytes: ring.SizeBytes, FreeBytes: ring.FreeBytes, FreeHours: k.hours(ring.FreeBytes)},
 		Health:  k.boardHealth(ring),
+
+		Selftest: k.tested.Load(),
 	}
 	unwell := k.unwell()
 	for _, l := range k.recorder.Status() {
@@ -267,7 +273,7 @@ func (k *keeper) control() http.Handler {
 	mux.HandleFunc("POST "+controlHold, k.answerHold)
 	mux.HandleFunc("POST "+controlRequeue, k.answerRequeue)
 	mux.HandleFunc("POST "+controlUplink, k.answerUplink)
-	mux.HandleFunc("POST "+controlStick, k.stick.answer)
+	mux.HandleFunc("POST "+controlStick, k.sign.answer)
 	mux.Handle(courier.Path, k.desk(k.log).Handler())
 	return mux
 }

@@ -64,9 +64,9 @@ var patterns = map[call.State]gpio.Pattern{
 	call.StateIdle:         gpio.Flash,
 }
 
-// show shows a state, and what is being done with a stick, which wins over all but a fault.
-func (l *lights) show(c call.Conditions, stick stickState) {
-	c.Provisioning = stick != ""
+// show shows a state, and a sign, which wins over all but a fault.
+func (l *lights) show(c call.Conditions, told sign) {
+	c.Provisioning = told != ""
 	set := func(one *gpio.Light, p gpio.Pattern) {
 		if one != nil {
 			one.Show(p)
@@ -74,7 +74,7 @@ func (l *lights) show(c call.Conditions, stick stickState) {
 	}
 	state := patterns[c.State()]
 	if c.State() == call.StateProvisioning {
-		state = stickPatterns[stick]
+		state = signs[told].pattern
 	}
 	set(l.all, state)
 	set(l.record, gpio.RecordLight(c.Recording, c.Paused))

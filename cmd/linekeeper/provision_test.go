@@ -283,19 +283,23 @@ func TestWaitsForBundle(t *testing.T) {
 	}
 }
 
-func TestStickSign(t *testing.T) {
-	var sign stickSign
+func TestSigns(t *testing.T) {
+	var board signBoard
 	now := time.Now()
-	if sign.shown(now) != "" {
-		t.Error("shows a stick from the start")
+	if board.shown(now) != "" || board.verdict(now) {
+		t.Error("shows something from the start")
 	}
-	sign.state, sign.until = stickRefused, now.Add(2*time.Second)
-	if sign.shown(now) != stickRefused || sign.shown(now.Add(3*time.Second)) != "" {
-		t.Error("does not show a refusal, or for ever")
-	}
-	for state := range stickShown {
-		if stickPatterns[state] == 0 {
-			t.Errorf("%s has no light", state)
+	for one, how := range signs {
+		if how.pattern == 0 || how.words == "" {
+			t.Errorf("%s has no light, or no words", one)
+		}
+		board.set(one)
+		now := time.Now()
+		if board.shown(now) != one || board.shown(now.Add(how.shown+time.Second)) != "" {
+			t.Errorf("does not show %s, or for ever", one)
+		}
+		if lasting := one == stickReading || one == testRuns; board.verdict(now) == lasting {
+			t.Errorf("%s is a verdict: %t", one, lasting)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func (c config) provisioned() (config, error) {
 }
 
 // readProvisioned reads a bundle's settings. What the machine is stays as the settings file has it: its folders, its socket,
-// its lights and its button.
+// its lights and its buttons.
 func (c config) readProvisioned(file string) (config, error) {
 	p := newConfig()
 	p.file = file
@@ -59,6 +59,9 @@ func (c config) readProvisioned(file string) (config, error) {
 	}
 	if p.Pause.Button == "" {
 		p.Pause.Button = c.Pause.Button
+	}
+	if p.Service.Button == "" {
+		p.Service.Button = c.Service.Button
 	}
 	return p, p.check()
 }

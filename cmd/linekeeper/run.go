@@ -36,6 +36,11 @@ headquarters. What a crash or a power cut left open is closed and delivered firs
 		if err != nil {
 			return err
 		}
+		if wait {
+			if err := resetIfAsked(cmd.Context(), o.Config, log); err != nil {
+				return err
+			}
+		}
 		cfg, err := loadConfig(o.Config)
 		if err != nil {
 			return err

@@ -361,6 +361,45 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+// TestTokens: who may use a token, and what is known of it afterwards.
+func TestTokens(t *testing.T) {
+	l, ctx := open(t), t.Context()
+	keys := [2]ed25519.PublicKey{}
+	for i := range keys {
+		var err error
+		keys[i], _, err = ed25519.GenerateKey(nil)
+		must(t, err)
+	}
+	bound, err := l.AddToken(ctx, hq.Token{Site: "Pemba", Only: call.DeviceIDOf(keys[0]), By: "ada", Expires: noon.Add(time.Hour)})
+	must(t, err)
+	free, err := l.AddToken(ctx, hq.Token{Site: "Cuamba", Expires: noon.Add(time.Hour)})
+	must(t, err)
+	if _, err := l.UseToken(ctx, bound, keys[1]); !errors.Is(err, hq.ErrRefused) || !strings.Contains(err.Error(), "for recorder "+string(call.DeviceIDOf(keys[0]))) {
+		t.Errorf("a token of another: %v", err)
+	}
+	for token, key := range map[string]ed25519.PublicKey{bound: keys[0], free: keys[1]} {
+		if r, err := l.UseToken(ctx, token, key); err != nil || r.Device != call.DeviceIDOf(key) {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	list, err := l.Tokens(ctx, 10)
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	for _, got := range list {
+		want := hq.Token{Site: "Cuamba", Made: got.Made, Expires: noon.Add(time.Hour), Used: call.DeviceIDOf(keys[1])}
+		if got.Site == "Pemba" {
+			want.Site, want.Only, want.By, want.Used = "Pemba", call.DeviceIDOf(keys[0]), "ada", call.DeviceIDOf(keys[0])
+		}
+		if got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	if list, err := l.Tokens(ctx, 1); err != nil || len(list) != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
 func TestAccounts(t *testing.T) {
 	l, ctx := open(t), t.Context()
 	a := l.Accounts()
@@ -381,6 +420,11 @@ func TestAccounts(t *testing.T) {
 	must(t, a.SaveUser(ctx, hq.User{Name: "ada", Password: "z"}))
 	if _, err := a.Session(ctx, "t1"); !errors.Is(err, hq.ErrNotFound) {
 		t.Errorf("a new password leaves the old sessions: %v", err)
+	}
+	must(t, a.SaveUser(ctx, hq.User{Name: "ada", Password: "z", Admin: true}))
+	must(t, a.SaveUser(ctx, hq.User{Name: "ada", Password: "z"}))
+	if u, err := a.User(ctx, "ada"); err != nil || !u.Admin {
+		t.Errorf("a new password takes a right away: %+v, %v", u, err)
 	}
 	must(t, a.RemoveUser(ctx, "bob"))
 	if _, err := a.Session(ctx, "t3"); !errors.Is(err, hq.ErrNotFound) {

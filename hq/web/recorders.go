@@ -26,6 +26,14 @@ type recorderView struct {
 	Room         string
 	Software     string
 	Board        string // how it is; empty: it does not say
+	Tested       *testView
+}
+
+// testView is what became of the last self-test by the recorder's button.
+type testView struct {
+	State  badge
+	At     moment
+	Failed []string
 }
 
 type lineView struct {
@@ -86,6 +94,12 @@ func (s *server) viewRecorder(rec hq.Recorder) recorderView {
 	}
 	if st.Health != nil {
 		v.Board = strings.Join(st.Health.Words(), ", ")
+	}
+	if test := st.Selftest; test != nil {
+		v.Tested = &testView{State: badge{Kind: "good", Text: "passed"}, At: s.moment(test.Time), Failed: test.Failed}
+		if !test.Passed {
+			v.Tested.State = badge{Kind: "bad", Text: "failed"}
+		}
 	}
 	if st.Ring.SizeBytes > 0 {
 		v.Room = fmt.Sprintf("%.0f h of calls, %s of %s", st.Ring.FreeHours, size(st.Ring.FreeBytes), size(st.Ring.SizeBytes))

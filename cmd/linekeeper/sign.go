@@ -19,59 +19,70 @@ import (
 	"github.com/linekeeper/linekeeper/wire"
 )
 
-// stickState is what whoever has a stick in hand tells the recorder, which shows it on its light.
-type stickState string
+// sign is what whoever has a stick in hand, or has pressed the button, is told by the light.
+type sign string
 
 const (
-	stickReading  stickState = "reading"
-	stickAccepted stickState = "accepted"
-	stickRefused  stickState = "refused"
+	stickReading  sign = "reading"
+	stickAccepted sign = "accepted"
+	stickRefused  sign = "refused"
+
+	testRuns   sign = "testing"
+	testPassed sign = "passed"
+	testFailed sign = "failed"
 )
 
-// How long each may be shown: a reader that was killed must not keep the light from saying what else there is.
-var stickShown = map[stickState]time.Duration{
-	stickReading:  10 * time.Minute,
-	stickAccepted: 3 * time.Second,
-	stickRefused:  2 * time.Second,
-}
+// signs say how long each may be shown (a reader that was killed must not keep the light from saying what else there is), how,
+// and what it is in words.
+var signs = map[sign]struct {
+	shown   time.Duration
+	pattern gpio.Pattern
+	words   string
+}{
+	stickReading:  {10 * time.Minute, gpio.DoubleBlink, "a stick is read"},
+	stickAccepted: {3 * time.Second, gpio.LongOn, "a stick was accepted"},
+	stickRefused:  {2 * time.Second, gpio.TenBlinks, "a stick was refused"},
 
-var stickPatterns = map[stickState]gpio.Pattern{
-	stickReading:  gpio.DoubleBlink,
-	stickAccepted: gpio.LongOn,
-	stickRefused:  gpio.TenBlinks,
+	testRuns:   {10 * time.Minute, gpio.DoubleBlink, "a self-test goes on"},
+	testPassed: {3 * time.Second, gpio.LongOn, "the self-test passed"},
+	testFailed: {2 * time.Second, gpio.TenBlinks, "the self-test failed"},
 }
 
 type stickRequest struct {
-	State stickState `json:"state"`
+	State sign `json:"state"`
 }
 
 // light tells the recorder what is being done with a stick; it says whether one runs.
-func (c config) light(ctx context.Context, s stickState) bool {
+func (c config) light(ctx context.Context, s sign) bool {
 	var answer struct{}
 	return tellControl(ctx, c.Control, controlStick, stickRequest{s}, &answer) == nil
 }
 
-// stickSign is what is shown of a stick. Its zero value shows nothing.
-type stickSign struct {
+// signBoard is the sign that is shown. Its zero value shows none.
+type signBoard struct {
 	mu    sync.Mutex
-	state stickState
+	state sign
 	until time.Time
 }
 
-func (s *stickSign) answer(w http.ResponseWriter, r *http.Request) {
+func (s *signBoard) answer(w http.ResponseWriter, r *http.Request) {
 	var request stickRequest
-	if err := readJSON(w, r, &request); err != nil || stickShown[request.State] == 0 {
-		http.Error(w, "not a state of a stick", http.StatusBadRequest)
+	if err := readJSON(w, r, &request); err != nil || signs[request.State].shown == 0 {
+		http.Error(w, "no sign", http.StatusBadRequest)
 		return
 	}
-	s.mu.Lock()
-	s.state, s.until = request.State, time.Now().Add(stickShown[request.State])
-	s.mu.Unlock()
+	s.set(request.State)
 	writeJSON(w, struct{}{})
 }
 
+func (s *signBoard) set(state sign) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state, s.until = state, time.Now().Add(signs[state].shown)
+}
+
 // shown is what is to be seen now; empty: nothing.
-func (s *stickSign) shown(now time.Time) stickState {
+func (s *signBoard) shown(now time.Time) sign {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.After(s.until) {
@@ -80,10 +91,10 @@ func (s *stickSign) shown(now time.Time) stickState {
 	return s.state
 }
 
-// verdict says that somebody has to see yet what became of a stick.
-func (s *stickSign) verdict(now time.Time) bool {
+// verdict says that somebody has to see yet what became of a stick or a self-test.
+func (s *signBoard) verdict(now time.Time) bool {
 	shown := s.shown(now)
-	return shown == stickAccepted || shown == stickRefused
+	return shown != "" && shown != stickReading && shown != testRuns
 }
 
 // bundleWatch notices that a bundle has given the recorder other settings than those that it began with.
@@ -108,16 +119,18 @@ func (b bundleWatch) changed() bool {
 // errNewSettings ends a recorder that has new settings: systemd starts it again.
 var errNewSettings = errors.New("a bundle has brought new settings")
 
+const notSetUp = "not set up: put in a stick with a bundle, or write the settings"
+
 // waitForBundle shows that the recorder is not set up, and what becomes of a stick, until a bundle is there or ctx ends.
 func waitForBundle(ctx context.Context, c config, log *slog.Logger) error {
 	log.Info("waiting for a stick with a bundle: this recorder is not set up", "settings", c.file)
-	lights, sign, watch := openLights(c.Light, log), new(stickSign), watchBundle(c.provisionedFile())
+	lights, board, watch := openLights(c.Light, log), new(signBoard), watchBundle(c.provisionedFile())
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+controlStick, sign.answer)
+	mux.HandleFunc("POST "+controlStick, board.answer)
 	mux.Handle("GET "+controlStatus, answerJSON(func() (statusReport, error) {
 		return statusReport{
 			Status: wire.Status{Time: time.Now().UTC(), Software: version, State: call.StateAlarm, Lines: []wire.LineStatus{},
-				Reasons: []string{"not set up: put in a stick with a bundle, or write the settings"}},
+				Reasons: []string{notSetUp}},
 			Light: lights.about, Cards: []cardReport{}, Uplink: "no headquarters is known",
 		}, nil
 	}))
@@ -129,11 +142,11 @@ func waitForBundle(ctx context.Context, c config, log *slog.Logger) error {
 		defer tick.Stop()
 		dog, ticks := newWatchdog(), int64(0)
 		// It is up, as systemd wants to hear: what waits for it, linekeeper-stick@ above all, goes on.
-		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady+"\nSTATUS=not set up: waiting for a stick with a bundle")
+		_, _ = daemon.SdNotify(false, daemon.SdNotifyReady+"\nSTATUS="+notSetUp)
 		for ; ; ticks++ {
 			dog.feed(time.Now(), ticks, buffer.Status{})
-			lights.show(call.Conditions{Alarm: true}, sign.shown(time.Now()))
-			if watch.changed() && !sign.verdict(time.Now()) {
+			lights.show(call.Conditions{Alarm: true}, board.shown(time.Now()))
+			if watch.changed() && !board.verdict(time.Now()) {
 				return errNewSettings
 			}
 			select {
