@@ -18,7 +18,7 @@ packages_of() {
 	arm64) printf '%s\n' gcc-aarch64-linux-gnu libc6-dev-arm64-cross libopus-dev:arm64 libmp3lame-dev:arm64 qemu-user asterisk-core-sounds-en-wav ;;
 	lab)
 		printf '%s\n' qemu-system-x86 qemu-utils seabios mmdebstrap uidmap busybox-static cpio e2fsprogs kmod xz-utils \
-			linux-headers-amd64 linux-source libasound2-dev asterisk-core-sounds-en-wav
+			linux-headers-amd64 linux-source mtools dosfstools libasound2-dev asterisk-core-sounds-en-wav
 		;;
 	image) printf '%s\n' mmdebstrap mtools fdisk e2fsprogs u-boot-tools zstd ;;
 	image-test) printf '%s\n' qemu-system-arm u-boot-qemu mtools e2fsprogs ;;

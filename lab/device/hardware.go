@@ -154,6 +154,26 @@ func (d *Device) PullStick(ctx context.Context, name string) error {
 	}
 }
 
+// PlugKeyboard puts a USB keyboard in, into a port where a stick goes too.
+func (d *Device) PlugKeyboard(ctx context.Context) error {
+	return d.monitor(ctx, "device_add", map[string]any{"driver": "usb-kbd", "id": "usb-keyboard", "bus": "usb.0"})
+}
+
+// PullKeyboard pulls it out.
+func (d *Device) PullKeyboard(ctx context.Context) error {
+	return d.monitor(ctx, "device_del", map[string]any{"id": "usb-keyboard"})
+}
+
+// Type presses keys of the USB keyboard one after the other, by QEMU's names for them, such as "a", "ret", "f1".
+func (d *Device) Type(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if err := d.monitor(ctx, "send-key", map[string]any{"keys": []any{map[string]any{"type": "qcode", "data": key}}, "hold-time": 50}); err != nil {
+			return fmt.Errorf("type %s: %w", key, err)
+		}
+	}
+	return nil
+}
+
 func (d *Device) monitor(ctx context.Context, command string, arguments map[string]any) error {
 	b, err := d.current()
 	if err != nil {

@@ -46,7 +46,7 @@ files_of() {
 # The root gets the modules that the lab is about, and their indexes.
 mkdir -p "root/usr/$modules"
 files_of virtio_pci virtio_blk virtio_console virtio_net virtio_rng af_packet ext4 vfat nls_ascii nls_cp437 nls_utf8 \
-	overlay loop autofs4 configfs xhci_pci usb_storage uas sd_mod usbhid hid_generic uinput evdev gpio-sim \
+	overlay loop autofs4 configfs exfat xhci_pci usb_storage uas sd_mod usbhid hid_generic uinput evdev gpio-sim \
 	snd_aloop snd_usb_audio vhci_hcd sdhci_pci mmc_block sch_netem sch_tbf i6300esb dm_mod dm_flakey >wanted
 while read -r file; do
 	to=root/usr/$modules/${file#*"$modules"/}
@@ -72,7 +72,7 @@ done
 
 # shellcheck disable=SC2016 # expanded by mmdebstrap's shell
 mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Retries "3"' \
-	--include=systemd-sysv,udev,dbus,kmod,procps,iproute2,e2fsprogs,systemd-timesyncd,alsa-utils,libopus0,libmp3lame0 \
+	--include=systemd-sysv,udev,dbus,kmod,procps,iproute2,e2fsprogs,systemd-timesyncd,alsa-utils,exfatprogs,libopus0,libmp3lame0 \
 	--customize-hook='chroot "$1" passwd -d root >/dev/null' \
 	--customize-hook='chroot "$1" systemctl enable --quiet systemd-networkd.service' \
 	--customize-hook="sync-in $work/root /" \

@@ -68,3 +68,52 @@ func median(sorted []time.Duration) time.Duration {
 	n := len(sorted)
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
+
+// What the light says of a stick that is put in, a self-test, and a reset.
+const (
+	signReading  = "reading"  // two short blinks each second
+	signAccepted = "accepted" // on for 3 s, once
+	signRefused  = "refused"  // ten fast blinks, once
+
+	signAsks      = "asks"       // three blinks, pause: whether to reset
+	signAsksAgain = "asks again" // five blinks, pause: whether to lose calls
+)
+
+// readSigns tells which signs are among what was watched, each once, in their order.
+func readSigns(edges []device.Edge) (signs []string) {
+	const ms = time.Millisecond
+	saw := func(sign string) {
+		if !slices.Contains(signs, sign) {
+			signs = append(signs, sign)
+		}
+	}
+	fast, blinks := 0, 0
+	for i := 1; i+1 < len(edges); i++ { // whole intervals
+		lasted := edges[i+1].At - edges[i].At
+		near := func(want time.Duration) bool { return (lasted - want).Abs() < want/3+20*ms }
+		if near(100 * ms) {
+			fast++
+		} else {
+			fast = 0
+		}
+		if edges[i].High && near(150*ms) {
+			blinks++
+		} else if lasted > 500*ms {
+			if !edges[i].High && near(1200*ms) && blinks == 3 {
+				saw(signAsks)
+			} else if !edges[i].High && near(1200*ms) && blinks == 5 {
+				saw(signAsksAgain)
+			}
+			blinks = 0
+		}
+		switch {
+		case edges[i].High && near(3000*ms):
+			saw(signAccepted)
+		case fast == 15: // of nineteen intervals, one or the other of which may be late
+			saw(signRefused)
+		case !edges[i].High && near(650*ms) && i > 2 && !edges[i-2].High && (edges[i-1].At-edges[i-2].At-150*ms).Abs() < 70*ms:
+			saw(signReading)
+		}
+	}
+	return signs
+}

@@ -1,6 +1,7 @@
 package devicetest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +40,42 @@ func TestReadLight(t *testing.T) {
 			}
 			if got := readLight(edges, at); got != tt.want {
 				t.Errorf("read as %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestReadSigns(t *testing.T) {
+	ten := []int{700}
+	for range 19 {
+		ten = append(ten, 100)
+	}
+	for _, tt := range []struct {
+		name  string
+		lasts []int // ms, of each level, the first dark
+		want  string
+	}{
+		{"nothing", []int{6000}, ""},
+		{"idle", []int{1700, 50, 4950, 50, 700}, ""},
+		{"alarm", []int{700, 200, 300, 205, 2295, 200, 301, 200, 1800}, ""},
+		{"recording", []int{700, 6000}, ""},
+		{"offline", []int{700, 1000, 1000, 1000, 1000, 400}, ""},
+		{"accepted", []int{700, 3010, 400, 50, 4000}, "accepted"},
+		{"asks", []int{700, 150, 200, 150, 200, 150, 1200, 150, 200, 150, 200, 150, 1200, 150, 100}, "asks"},
+		{"asks again", []int{150, 1200, 150, 200, 150, 200, 150, 200, 150, 200, 150, 1200, 150, 100}, "asks again"},
+		{"refused", append(ten, 2500), "refused"},
+		{"read and accepted", []int{700, 100, 150, 100, 650, 100, 150, 100, 650, 3000, 1000}, "reading accepted"},
+		{"read, held up", []int{700, 120, 130, 110, 690, 100, 150, 100, 300}, "reading"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var edges []device.Edge
+			at, level := time.Duration(0), false
+			for _, ms := range tt.lasts {
+				edges = append(edges, device.Edge{At: at, High: level})
+				at, level = at+time.Duration(ms)*time.Millisecond, !level
+			}
+			if got := strings.Join(readSigns(edges), " "); got != tt.want {
+				t.Errorf("read as %q, want %q", got, tt.want)
 			}
 		})
 	}

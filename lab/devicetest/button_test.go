@@ -1,0 +1,223 @@
+//go:build lab
+
+package devicetest
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/linekeeper/linekeeper/lab/device"
+	"github.com/linekeeper/linekeeper/lab/phone"
+	"github.com/linekeeper/linekeeper/wire"
+)
+
+// TestServiceButton presses the button of a recorder that runs, which tests itself, shows on its light what came of it, and tells
+// headquarters; and holds it while the recorder starts, which resets it: never with calls that headquarters lacks, unless
+// that is confirmed a second time.
+func TestServiceButton(t *testing.T) {
+	o := openNew(t)
+	ctx := within(t, time.Minute)
+	// The board's button, and a start that waits until the test has its finger on it.
+	o.shell(ctx, fmt.Sprintf(`sed -i 's/^# button = ""  *# pin of a button, pressed.*/button = "!GPIO%d"/' /etc/linekeeper/linekeeper.toml && grep -q 'GPIO%[1]d' /etc/linekeeper/linekeeper.toml
+		mkdir -p /etc/systemd/system/linekeeper.service.d
+		printf '[Service]\nExecStartPre=+/bin/sh -c "until test -e /run/lab-finger; do sleep 0.2; done"\n' >/etc/systemd/system/linekeeper.service.d/finger.conf
+		touch /run/lab-finger && systemctl daemon-reload && systemctl restart linekeeper && sync`, servicePin))
+	s := newStick(t)
+	first := o.becomes(s)
+	for _, step := range []struct {
+		name string
+		do   func()
+	}{
+		{"a press", o.pressed},
+		{"held, with calls that headquarters lacks, and not confirmed twice", func() { o.notConfirmed(first) }},
+		{"held, with nothing to lose", func() { o.resetOnce(s, first) }},
+		{"held, with calls, and confirmed twice", o.resetTwice},
+	} {
+		begin := time.Now()
+		step.do()
+		t.Logf("%s: %v", step.name, time.Since(begin).Round(time.Second))
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+}
+
+const servicePin = 22
+
+// becomes sets a new recorder up from a stick, and gives its ID.
+func (o *office) becomes(s usbStick) string {
+	o.t.Helper()
+	known := o.recorders()
+	s.format()
+	s.put(wire.BundleAtTop, o.bundleByPage(url.Values{"site": {siteName}, "days": {"30"}, "settings": {siteSettings}}))
+	since := o.moment()
+	o.visit(s, signAccepted)
+	o.await(since, 1, "msg=enrolled", time.Minute)
+	for _, r := range o.recorders() {
+		if !slices.ContainsFunc(known, func(k struct {
+			Device string       `json:"device"`
+			Site   string       `json:"site"`
+			Status *wire.Status `json:"status"`
+		}) bool {
+			return k.Device == r.Device
+		}) {
+			return r.Device
+		}
+	}
+	o.t.Fatal("headquarters lists no new recorder")
+	return ""
+}
+
+func (o *office) hold(held bool) {
+	o.t.Helper()
+	if err := o.device.Pull(within(o.t, time.Minute), servicePin, held); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// noise has the line sound as one on which nobody speaks, until the function that it gives is called.
+func (o *office) noise() (quiet func()) {
+	ctx, cancel := context.WithCancel(o.t.Context())
+	var over sync.WaitGroup
+	over.Go(func() { // until then
+		_ = o.device.PlayUSB(ctx, 1, device.Sound{Rate: usbKind.Rate, Channels: 1, Samples: phone.Noise(usbKind.Rate*600, 12, 3)})
+	})
+	return func() { cancel(); over.Wait() }
+}
+
+// pressed presses the button while the line is dead, and again while it sounds as it should.
+func (o *office) pressed() {
+	o.t.Helper()
+	press := func() []string {
+		since := o.moment()
+		signs := o.watchSigns(func() {
+			o.hold(true)
+			o.talk(500 * time.Millisecond)
+			o.hold(false)
+		}, func(signs []string) bool {
+			return slices.Contains(signs, signAccepted) || slices.Contains(signs, signRefused)
+		}, 40*time.Second)
+		o.await(since, 1, "the self-test is over", time.Minute)
+		return signs
+	}
+	for _, passes := range []bool{false, true} {
+		want, quiet := signRefused, func() {}
+		if passes {
+			want, quiet = signAccepted, o.noise()
+			o.talk(8 * time.Second)
+		} else if _, err := o.device.Poll(within(o.t, time.Minute), "linekeeper status --json | grep -q '\"alarm\"'"); err != nil { // it takes a while to be called dead
+			o.t.Fatal(err)
+		}
+		signs := press()
+		quiet()
+		var told *wire.Selftest
+		for ctx := within(o.t, time.Minute); ctx.Err() == nil; o.talk(time.Second) {
+			if all := o.recorders(); all[0].Status != nil {
+				if told = all[0].Status.Selftest; told != nil && told.Passed == passes {
+					break
+				}
+			}
+		}
+		o.t.Logf("the light said %v; headquarters is told %+v", signs, told)
+		if !slices.Contains(signs, want) || told == nil || told.Passed != passes || passes == (len(told.Failed) > 0) {
+			o.t.Errorf("wanted %s", want)
+		}
+	}
+}
+
+// startHeld takes the power away and puts it in with the button held.
+func (o *office) startHeld() (since int) {
+	o.t.Helper()
+	since = o.moment()
+	o.device.PowerCut()
+	ctx := within(o.t, time.Minute)
+	if err := o.device.PowerOn(ctx); err != nil {
+		o.t.Fatal(err)
+	}
+	must(o.device.Poll(ctx, "test -e /dev/gpiochip0"))(o.t)
+	o.hold(true)
+	o.follow(ctx)
+	if _, err := o.device.PlugUSBCard(ctx, 1, usbKind); err != nil {
+		o.t.Fatal(err)
+	}
+	return since
+}
+
+// asked has the recorder start, or whatever else, and waits until the light asks.
+func (o *office) asked(want string, do func()) {
+	o.t.Helper()
+	signs := o.watchSigns(do, func(signs []string) bool { return slices.Contains(signs, want) }, 30*time.Second)
+	o.t.Logf("the light said %v", signs)
+	if !slices.Contains(signs, want) {
+		o.t.Fatalf("the light said %v, wanted %s", signs, want)
+	}
+}
+
+func (o *office) finger() { o.shell(within(o.t, time.Minute), "touch /run/lab-finger") }
+
+// again lets the button go, and holds it for some time.
+func (o *office) again(d time.Duration) {
+	o.t.Helper()
+	o.hold(false)
+	o.talk(time.Second)
+	o.hold(true)
+	o.talk(d)
+}
+
+func (o *office) notConfirmed(id string) {
+	o.t.Helper()
+	o.link(false)
+	o.speak(31)
+	since := o.startHeld()
+	o.link(false)
+	o.asked(signAsks, o.finger)
+	o.again(resetAgain)
+	o.await(since, 1, "asked again, as calls would be lost", time.Minute)
+	o.asked(signAsksAgain, func() { o.again(3 * time.Second); o.hold(false) })
+	o.await(since, 1, "not confirmed: nothing is reset", time.Minute)
+	o.await(since, 1, ready+" device="+id, time.Minute)
+	o.link(true)
+	o.await(since, 1, delivered, time.Minute)
+}
+
+// resetAgain is longer than a confirmation has to be held, by what an emulated board is late.
+const resetAgain = 6 * time.Second
+
+func (o *office) resetOnce(s usbStick, id string) {
+	o.t.Helper()
+	o.talk(2 * time.Second) // for the receipt to be synced
+	since := o.startHeld()
+	o.asked(signAsks, o.finger)
+	o.again(resetAgain)
+	o.await(since, 1, "this recorder was reset", time.Minute)
+	o.await(since, 1, "waiting for a stick with a bundle", time.Minute)
+	o.hold(false)
+	if slices.ContainsFunc(o.words()[since:], func(line string) bool { return strings.Contains(line, "asked again") }) {
+		o.t.Error("it was asked twice, with nothing to lose")
+	}
+	o.says("", "ls -A /var/lib/linekeeper/identity /var/lib/linekeeper/ring 2>/dev/null")
+	if second := o.becomes(s); second == id {
+		o.t.Errorf("it is recorder %s again", id)
+	}
+}
+
+func (o *office) resetTwice() {
+	o.t.Helper()
+	o.link(false)
+	o.speak(32)
+	since := o.startHeld()
+	o.link(false)
+	o.asked(signAsks, o.finger)
+	o.again(resetAgain)
+	o.await(since, 1, "asked again, as calls would be lost", time.Minute)
+	o.again(14 * time.Second)
+	o.await(since, 1, "this recorder was reset", time.Minute)
+	o.hold(false)
+	o.await(since, 1, "waiting for a stick with a bundle", time.Minute)
+}
