@@ -354,7 +354,11 @@ func TestStickUnit(t *testing.T) {
 	if c, err := loadConfig(i.config); err != nil || c.Lines[0].Country != "mz" {
 		t.Errorf("%+v, %v", c.Lines, err)
 	}
-	for _, args := range [][]string{{i.stick}, {"--read", "--write", i.stick}} {
+	t.Setenv("SERVICE_RESULT", "exit-code")
+	if code, _, errs := i.run("stick", "--ended", filepath.Join(i.stick, "gone")); code != 0 {
+		t.Error(errs)
+	}
+	for _, args := range [][]string{{i.stick}, {"--read", "--write", i.stick}, {"--ended", "--write", i.stick}} {
 		if code, _, _ := i.run(append([]string{"stick"}, args...)...); code != 2 {
 			t.Errorf("%v: exit code %d", args, code)
 		}

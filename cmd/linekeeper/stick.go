@@ -20,22 +20,29 @@ import (
 // stickCommand is what the unit linekeeper-stick@ runs, twice for each stick that is put in: with it mounted read-only, and
 // then for writing.
 func stickCommand(o *options) *cobra.Command {
-	var read, write bool
+	var read, write, ended bool
 	cmd := &cobra.Command{
-		Use:   "stick --read|--write FOLDER",
+		Use:   "stick --read|--write|--ended FOLDER",
 		Short: "Do with a USB stick what it is there for",
 		Long: `What linekeeper-stick@.service runs for a stick that is put in, mounted at FOLDER. With --read a bundle on it is judged and
 applied, and nothing is written to it; with --write the report is put onto it, receipts are taken from it, and the calls that
-wait go onto it as far as there is room. The light says that the stick is read, and then whether all went well.`,
+wait go onto it as far as there is room. The light says that the stick is read, and then whether all went well. With --ended, and
+what systemd says of the unit ($SERVICE_RESULT), it says so of a stick that could not even be mounted, or was pulled too early.`,
 		Hidden: true,
-		Args:   command.Exactly(1, "the folder at which the stick is mounted, and --read or --write"),
+		Args:   command.Exactly(1, "the folder at which the stick is mounted, and --read, --write or --ended"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if read == write {
-				return command.Usage("one of --read and --write is needed; see `%s --help`", cmd.CommandPath())
+			if !read && !write && !ended || read && write || ended && (read || write) {
+				return command.Usage("one of --read, --write and --ended is needed; see `%s --help`", cmd.CommandPath())
 			}
 			c, err := loadMachine(o.Config)
 			if err != nil {
 				return err
+			}
+			if ended {
+				if os.Getenv("SERVICE_RESULT") != "success" {
+					c.light(cmd.Context(), stickRefused)
+				}
+				return nil
 			}
 			s, err := stick.Open(args[0], stick.Options{})
 			if err != nil {
@@ -49,6 +56,7 @@ wait go onto it as far as there is room. The light says that the stick is read, 
 		},
 	}
 	cmd.Flags().BoolVar(&read, "read", false, "judge and apply a bundle")
+	cmd.Flags().BoolVar(&ended, "ended", false, "say that it failed, if it did")
 	cmd.Flags().BoolVar(&write, "write", false, "write the report, take receipts, and put calls down")
 	return cmd
 }
