@@ -123,9 +123,11 @@ lab: deb ## a day of an office in a virtual device: the package, two lines, ligh
 	go test -tags lab -count 1 -v -timeout 60m ./lab/powercut -cuts $(CUTS)
 
 .PHONY: lab-more
-lab-more: deb ## in the virtual device too: the installed unit, USB cards swapped and pulled PULLS times, hooks, the self-test
+lab-more: deb ## in the virtual device too: the installed unit, USB cards swapped and pulled PULLS times, hooks, the self-test; an installer's whole way, hostile sticks, buttons
 	@lab/need.sh build lab
-	go test -tags lab -count 1 -v -timeout 60m -skip 'TestOffice$$' ./lab/devicetest -pulls $(PULLS)
+	go test -tags lab -count 1 -v -timeout 60m -skip 'TestOffice$$|$(STICKS)' ./lab/devicetest -pulls $(PULLS)
+	go test -tags lab -count 1 -v -timeout 60m -run '$(STICKS)' ./lab/devicetest
+STICKS := TestInstaller$$|TestServiceButton$$|TestHostileSticks$$|TestStickPulls$$
 
 .PHONY: powercuts
 powercuts: ## the part of make lab that needs no virtual device: CUTS power cuts of a card (default 200; needs root)

@@ -166,7 +166,8 @@ func pinnedKey() (ed25519.PublicKey, error) {
 // recorderWait is how long a recorder that runs may take to start again with its new settings.
 const recorderWait = 20 * time.Second
 
-// awaitRecorder waits until the recorder hears its new lines, so that the report can say how they are.
+// awaitRecorder waits until the recorder hears its new lines and has reached headquarters, so that the report can say how both
+// are.
 func (c config) awaitRecorder(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, recorderWait)
 	defer cancel()
@@ -174,7 +175,7 @@ func (c config) awaitRecorder(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		var s statusReport
-		if askControl(ctx, c.Control, controlStatus, &s) == nil && len(s.Lines) == len(c.Lines) && len(s.Lines) > 0 {
+		if askControl(ctx, c.Control, controlStatus, &s) == nil && len(s.Lines) == len(c.Lines) && len(s.Lines) > 0 && (s.Waiting.Link != "" || !c.hasUplink()) {
 			return
 		}
 		select {

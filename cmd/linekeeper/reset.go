@@ -125,8 +125,12 @@ func resetIfAsked(ctx context.Context, file string, log *slog.Logger) error {
 		return nil
 	}
 	button, err := gpio.OpenContact(c.Service.Button, log)
-	if err != nil || !button.Closed() {
-		return nil //nolint:nilerr // the keeper says why there is no button
+	if err != nil {
+		log.Warn("no service button: nobody can reset this recorder by it", "pin", c.Service.Button, "error", err)
+		return nil
+	}
+	if !button.Closed() {
+		return nil
 	}
 	log.Warn("the service button is held: it would reset this recorder")
 	if !askReset(ctx, c, button, log) {

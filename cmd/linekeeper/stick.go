@@ -61,13 +61,19 @@ what systemd says of the unit ($SERVICE_RESULT), it says so of a stick that coul
 	return cmd
 }
 
-// handedOver is where --read leaves its report for --write.
+// handedOver is what --read leaves for --write.
+type handedOver struct {
+	provisionReport
+	Ran bool `json:"ran"` // a recorder ran, which starts again with the new settings
+}
+
+// handedOver is where.
 func (c *config) handedOver() string { return filepath.Join(c.Data, "stick-report.json") }
 
 // readStick judges and applies the bundle on a stick, if there is one. A refusal is no error: the report has to get onto the
 // stick yet.
 func (c config) readStick(ctx context.Context, s *stick.Stick) error {
-	c.light(ctx, stickReading)
+	ran := c.light(ctx, stickReading)
 	if err := os.Remove(c.handedOver()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -81,7 +87,7 @@ func (c config) readStick(ctx context.Context, s *stick.Stick) error {
 	case r == nil:
 		return err
 	}
-	b, err := json.Marshal(r)
+	b, err := json.Marshal(handedOver{*r, ran})
 	if err != nil {
 		return err
 	}
@@ -97,9 +103,9 @@ const again = time.Minute
 // writeStick puts the report onto a stick, takes receipts from it, and puts down the calls that wait.
 func (o *options) writeStick(cmd *cobra.Command, c config, s *stick.Stick) error {
 	ctx := cmd.Context()
-	runs := c.light(ctx, stickReading)
+	c.light(ctx, stickReading)
 	last := time.Now()
-	err := c.reportOnto(ctx, s, runs)
+	err := c.reportOnto(ctx, s)
 	var running statusReport
 	if askControl(ctx, c.Control, controlStatus, &running) == nil && running.Device != "" {
 		done, carried := carryRunning(ctx, c.Control, s, func(courier.Progress) {
@@ -121,8 +127,8 @@ func (o *options) writeStick(cmd *cobra.Command, c config, s *stick.Stick) error
 	return err
 }
 
-// reportOnto writes the report that --read has left; a refusal is its error. runs says that a recorder runs.
-func (c config) reportOnto(ctx context.Context, s *stick.Stick, runs bool) error {
+// reportOnto writes the report that --read has left; a refusal is its error.
+func (c config) reportOnto(ctx context.Context, s *stick.Stick) error {
 	b, err := os.ReadFile(c.handedOver())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // there was no bundle
@@ -130,7 +136,7 @@ func (c config) reportOnto(ctx context.Context, s *stick.Stick, runs bool) error
 	if err != nil {
 		return err
 	}
-	var r provisionReport
+	var r handedOver
 	if err := json.Unmarshal(b, &r); err != nil {
 		return fmt.Errorf("read the report %s: %w", c.handedOver(), err)
 	}
@@ -139,8 +145,9 @@ func (c config) reportOnto(ctx context.Context, s *stick.Stick, runs bool) error
 		if err != nil {
 			return err
 		}
-		if runs && !r.Already {
+		if r.Ran && !r.Already {
 			p.awaitRecorder(ctx)
+			c.light(ctx, stickReading) // which is another one now
 		}
 		r.look(ctx, p)
 	}

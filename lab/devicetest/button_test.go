@@ -60,13 +60,7 @@ func (o *office) becomes(s usbStick) string {
 	o.visit(s, signAccepted)
 	o.await(since, 1, "msg=enrolled", time.Minute)
 	for _, r := range o.recorders() {
-		if !slices.ContainsFunc(known, func(k struct {
-			Device string       `json:"device"`
-			Site   string       `json:"site"`
-			Status *wire.Status `json:"status"`
-		}) bool {
-			return k.Device == r.Device
-		}) {
+		if !slices.ContainsFunc(known, func(k listed) bool { return k.Device == r.Device }) {
 			return r.Device
 		}
 	}
@@ -107,13 +101,11 @@ func (o *office) pressed() {
 		return signs
 	}
 	for _, passes := range []bool{false, true} {
-		want, quiet := signRefused, func() {}
+		want, quiet, alarm := signRefused, func() {}, ""
 		if passes {
-			want, quiet = signAccepted, o.noise()
-			o.talk(8 * time.Second)
-		} else if _, err := o.device.Poll(within(o.t, time.Minute), "linekeeper status --json | grep -q '\"alarm\"'"); err != nil { // it takes a while to be called dead
-			o.t.Fatal(err)
+			want, quiet, alarm = signAccepted, o.noise(), "! "
 		}
+		must(o.device.Poll(within(o.t, time.Minute), alarm+`linekeeper status --json | grep -q '"alarm"'`))(o.t) // which takes a while to come, and to go
 		signs := press()
 		quiet()
 		var told *wire.Selftest
@@ -149,15 +141,22 @@ func (o *office) startHeld() (since int) {
 	return since
 }
 
-// asked has the recorder start, or whatever else, and waits until the light asks.
-func (o *office) asked(want string, do func()) {
+// asked waits until the recorder asks, and looks whether the light does.
+func (o *office) asked(since int, words, want string) {
 	o.t.Helper()
-	signs := o.watchSigns(do, func(signs []string) bool { return slices.Contains(signs, want) }, 30*time.Second)
+	o.await(since, 1, words, time.Minute)
+	signs := readSigns(must(o.device.Watch(within(o.t, time.Minute), pin, 7*time.Second))(o.t))
 	o.t.Logf("the light said %v", signs)
 	if !slices.Contains(signs, want) {
-		o.t.Fatalf("the light said %v, wanted %s", signs, want)
+		o.t.Errorf("the light said %v, wanted %s", signs, want)
 	}
 }
+
+// What the log says of a reset.
+const (
+	resetAsks      = "asked: let go, and hold again"
+	resetAsksAgain = "asked again, as calls would be lost"
+)
 
 func (o *office) finger() { o.shell(within(o.t, time.Minute), "touch /run/lab-finger") }
 
@@ -176,10 +175,12 @@ func (o *office) notConfirmed(id string) {
 	o.speak(31)
 	since := o.startHeld()
 	o.link(false)
-	o.asked(signAsks, o.finger)
+	o.finger()
+	o.asked(since, resetAsks, signAsks)
 	o.again(resetAgain)
-	o.await(since, 1, "asked again, as calls would be lost", time.Minute)
-	o.asked(signAsksAgain, func() { o.again(3 * time.Second); o.hold(false) })
+	o.asked(since, resetAsksAgain, signAsksAgain)
+	o.again(3 * time.Second)
+	o.hold(false)
 	o.await(since, 1, "not confirmed: nothing is reset", time.Minute)
 	o.await(since, 1, ready+" device="+id, time.Minute)
 	o.link(true)
@@ -193,12 +194,13 @@ func (o *office) resetOnce(s usbStick, id string) {
 	o.t.Helper()
 	o.talk(2 * time.Second) // for the receipt to be synced
 	since := o.startHeld()
-	o.asked(signAsks, o.finger)
+	o.finger()
+	o.asked(since, resetAsks, signAsks)
 	o.again(resetAgain)
 	o.await(since, 1, "this recorder was reset", time.Minute)
 	o.await(since, 1, "waiting for a stick with a bundle", time.Minute)
 	o.hold(false)
-	if slices.ContainsFunc(o.words()[since:], func(line string) bool { return strings.Contains(line, "asked again") }) {
+	if slices.ContainsFunc(o.words()[since:], func(line string) bool { return strings.Contains(line, resetAsksAgain) }) {
 		o.t.Error("it was asked twice, with nothing to lose")
 	}
 	o.says("", "ls -A /var/lib/linekeeper/identity /var/lib/linekeeper/ring 2>/dev/null")
@@ -213,9 +215,10 @@ func (o *office) resetTwice() {
 	o.speak(32)
 	since := o.startHeld()
 	o.link(false)
-	o.asked(signAsks, o.finger)
+	o.finger()
+	o.asked(since, resetAsks, signAsks)
 	o.again(resetAgain)
-	o.await(since, 1, "asked again, as calls would be lost", time.Minute)
+	o.await(since, 1, resetAsksAgain, time.Minute)
 	o.again(14 * time.Second)
 	o.await(since, 1, "this recorder was reset", time.Minute)
 	o.hold(false)

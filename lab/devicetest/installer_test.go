@@ -149,12 +149,14 @@ func (o *office) bundleByPage(form url.Values) []byte {
 	return file
 }
 
-// recorders are those that headquarters lists.
-func (o *office) recorders() (all []struct {
+// listed is a recorder as headquarters lists it.
+type listed struct {
 	Device string       `json:"device"`
 	Site   string       `json:"site"`
 	Status *wire.Status `json:"status"`
-}) {
+}
+
+func (o *office) recorders() (all []listed) {
 	o.t.Helper()
 	if err := json.Unmarshal([]byte(must(o.head.Command("recorder", "list", "--json"))(o.t)), &all); err != nil {
 		o.t.Fatal(err)

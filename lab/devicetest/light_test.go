@@ -62,7 +62,7 @@ func TestReadSigns(t *testing.T) {
 		{"offline", []int{700, 1000, 1000, 1000, 1000, 400}, ""},
 		{"accepted", []int{700, 3010, 400, 50, 4000}, "accepted"},
 		{"asks", []int{700, 150, 200, 150, 200, 150, 1200, 150, 200, 150, 200, 150, 1200, 150, 100}, "asks"},
-		{"asks again", []int{150, 1200, 150, 200, 150, 200, 150, 200, 150, 200, 150, 1200, 150, 100}, "asks again"},
+		{"asks again", []int{700, 150, 200, 150, 200, 150, 200, 150, 200, 150, 1200, 150, 100}, "asks again"},
 		{"refused", append(ten, 2500), "refused"},
 		{"read and accepted", []int{700, 100, 150, 100, 650, 100, 150, 100, 650, 3000, 1000}, "reading accepted"},
 		{"read, held up", []int{700, 120, 130, 110, 690, 100, 150, 100, 300}, "reading"},
