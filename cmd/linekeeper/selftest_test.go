@@ -24,6 +24,7 @@ func TestSelftestClock(t *testing.T) {
 	for grade, want := range map[call.Grade]string{
 		call.GradeNTP:  "PASS set by the network: 2026-11-23T19:00:00Z",
 		call.GradeRTC:  "PASS kept by the real-time clock",
+		call.GradeHQ:   "PASS taken from headquarters",
 		call.GradeNone: "FAIL nothing sets it: it shows 2026-11-23T19:00:00Z",
 	} {
 		if got := verdictOf(judgeClock(grade, now)); !strings.HasPrefix(got, want) {

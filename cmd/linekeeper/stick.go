@@ -61,13 +61,12 @@ what systemd says of the unit ($SERVICE_RESULT), it says so of a stick that coul
 	return cmd
 }
 
-// handedOver is what --read leaves for --write.
-type handedOver struct {
+// stickReport is what --read leaves for --write, where handedOver says.
+type stickReport struct {
 	provisionReport
 	Ran bool `json:"ran"` // a recorder ran, which starts again with the new settings
 }
 
-// handedOver is where.
 func (c *config) handedOver() string { return filepath.Join(c.Data, "stick-report.json") }
 
 // readStick judges and applies the bundle on a stick, if there is one. A refusal is no error: the report has to get onto the
@@ -87,7 +86,7 @@ func (c config) readStick(ctx context.Context, s *stick.Stick) error {
 	case r == nil:
 		return err
 	}
-	b, err := json.Marshal(handedOver{*r, ran})
+	b, err := json.Marshal(stickReport{*r, ran})
 	if err != nil {
 		return err
 	}
@@ -136,7 +135,7 @@ func (c config) reportOnto(ctx context.Context, s *stick.Stick) error {
 	if err != nil {
 		return err
 	}
-	var r handedOver
+	var r stickReport
 	if err := json.Unmarshal(b, &r); err != nil {
 		return fmt.Errorf("read the report %s: %w", c.handedOver(), err)
 	}

@@ -129,7 +129,7 @@ func (o *office) identity() string {
 	return strings.TrimSpace(o.shell(within(o.t, time.Minute), "cd /var/lib/linekeeper/identity && sha256sum $(ls) | sha256sum | cut -c 1-16"))
 }
 
-// longCall has somebody speak on the line, until the function that it gives is called.
+// longCall has somebody speak on the line, for 20 minutes or until the function that it gives is called.
 func (o *office) longCall() (hangUp func()) {
 	o.t.Helper()
 	var speech []int16
@@ -137,7 +137,7 @@ func (o *office) longCall() (hangUp func()) {
 		speech = append(speech, phone.Resample(clip.Samples, clip.Rate, usbKind.Rate)...)
 	}
 	samples := phone.Noise(usbKind.Rate*2, 20, 1)
-	for len(samples) < usbKind.Rate*3600 {
+	for len(samples) < usbKind.Rate*1200 {
 		samples = append(samples, speech...)
 	}
 	ctx, cancel := context.WithCancel(o.t.Context())
