@@ -133,14 +133,11 @@ func resetIfAsked(ctx context.Context, file string, log *slog.Logger) error {
 		return nil
 	}
 	log.Warn("the service button is held: it would reset this recorder")
-	if !askReset(ctx, c, button, log) {
-		return ctx.Err()
-	}
-	return machine.reset(log)
+	return c.askReset(ctx, button, func() error { return machine.reset(log) }, log)
 }
 
-// askReset leads through the dialog, on the light.
-func askReset(ctx context.Context, c config, button *gpio.Contact, log *slog.Logger) bool {
+// askReset leads through the dialog, on the light, which says that all was done when it was.
+func (c config) askReset(ctx context.Context, button *gpio.Contact, reset func() error, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	lights, dark := openLights(c.Light, log), make(chan struct{})
 	go func() { defer close(dark); lights.run(ctx) }()
@@ -153,6 +150,11 @@ func askReset(ctx context.Context, c config, button *gpio.Contact, log *slog.Log
 		step := d.look(time.Since(began), button.Closed())
 		if step != before {
 			log.Warn("reset", "step", step.String())
+			if step == resetGiven {
+				if err := reset(); err != nil {
+					return err
+				}
+			}
 			if before != resetBegins || step != resetOff { // who only pressed it is asked nothing
 				lights.each(func(one *gpio.Light) { one.Show(resetPatterns[step]) })
 			}
@@ -161,12 +163,12 @@ func askReset(ctx context.Context, c config, button *gpio.Contact, log *slog.Log
 			if before != resetBegins {
 				pause(ctx, signs[stickAccepted].shown) // for the light to be seen
 			}
-			return step == resetGiven
+			return nil
 		}
 		before = step
 		select {
-		case <-ctx.Done():
-			return false
+		case <-ctx.Done(): // whoever ends the program ends all that follows, too
+			return nil
 		case <-tick.C:
 		}
 	}
