@@ -129,7 +129,7 @@ func resetIfAsked(ctx context.Context, file string, log *slog.Logger) error {
 		log.Warn("no service button: nobody can reset this recorder by it", "pin", c.Service.Button, "error", err)
 		return nil
 	}
-	if !button.Closed() {
+	if pause(ctx, resetLook); !button.Closed() { // by then the pin has settled, which was pulled up or down only now
 		return nil
 	}
 	log.Warn("the service button is held: it would reset this recorder")
