@@ -212,16 +212,24 @@ func (c *connection) Read(b []byte) (int, error) {
 }
 
 // Write implements net.Conn. It waits while the link has enough to carry. The last packet of a large write, which is not
-// full, goes out with the next one, or soon: small packets cost a slow link more than they bring.
+// full, goes out with the next one, or soon; so does what is small: packets that are not full cost a slow link more than
+// they bring, and the kernel, which counts packets, would take the link for a faster one.
 func (c *connection) Write(b []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	c.kept = append(c.kept, b...)
-	if err := c.push(len(b) >= record); err != nil {
-		return 0, err
+	wait := gather
+	switch {
+	case len(b) >= record:
+		wait = linger
+		fallthrough
+	case len(c.kept) >= small || c.swift:
+		if err := c.push(len(b) >= record); err != nil {
+			return 0, err
+		}
 	}
 	if len(c.kept) > 0 {
-		time.AfterFunc(linger, c.flush)
+		time.AfterFunc(wait, c.flush)
 	}
 	return len(b), nil
 }

@@ -13,6 +13,8 @@ const (
 	maxEntries = 200 // read from the ring at a time
 	// Of a batch, uncompressed. One that is cut is sent again from its beginning: so the first of a session is small, and
 	// each may be twice as large as the last that got through.
+	// What goes out with the greeting, before headquarters has said what it has, is smaller still.
+	earlyBatch = 4 << 10
 	firstBatch = 32 << 10
 	mostBatch  = wire.MaxEntryBatch * 3 / 4
 )
@@ -22,7 +24,7 @@ const (
 func (s *session) sendEntries(ctx context.Context) error {
 	var pending []call.SignedEntry
 	for s.entries.due() {
-		if len(pending) == len(s.nextBatch(pending)) { // there may be more behind them
+		if len(pending) == len(nextBatch(pending, s.batch)) { // there may be more behind them
 			var err error
 			if pending, err = s.store.Entries(maxEntries); err != nil {
 				s.putOffEntries(fmt.Errorf("read the ring's entries: %w", err))
@@ -33,7 +35,7 @@ func (s *session) sendEntries(ctx context.Context) error {
 			s.entries.reset()
 			return nil
 		}
-		taken, err := s.sendBatch(ctx, s.nextBatch(pending))
+		taken, err := s.sendBatch(ctx, nextBatch(pending, s.batch))
 		if err != nil {
 			return err
 		}
@@ -42,9 +44,9 @@ func (s *session) sendEntries(ctx context.Context) error {
 	return nil
 }
 
-// nextBatch is the first run of entries that goes out together. It holds at least one.
-func (s *session) nextBatch(pending []call.SignedEntry) []call.SignedEntry {
-	most, size := max(firstBatch, s.batch), 0
+// nextBatch is the first run of entries that goes out together, of at most so many bytes. It holds at least one.
+func nextBatch(pending []call.SignedEntry, most int) []call.SignedEntry {
+	size := 0
 	for i, e := range pending {
 		size += len(e.JWS)
 		if i > 0 && (size > most || e.Epoch != pending[0].Epoch || e.Number != pending[i-1].Number+1) {
@@ -56,11 +58,20 @@ func (s *session) nextBatch(pending []call.SignedEntry) []call.SignedEntry {
 
 // sendBatch sends a batch and says how many entries of it were receipted.
 func (s *session) sendBatch(ctx context.Context, batch []call.SignedEntry) (taken int, err error) {
-	message := wire.EntryBatch{Entries: make([]string, len(batch))}
+	jws, err := s.transport.Entries(ctx, message(batch))
+	return s.took(batch, jws, err)
+}
+
+func message(batch []call.SignedEntry) wire.EntryBatch {
+	m := wire.EntryBatch{Entries: make([]string, len(batch))}
 	for i, e := range batch {
-		message.Entries[i] = string(e.JWS)
+		m.Entries[i] = string(e.JWS)
 	}
-	jws, err := s.transport.Entries(ctx, message)
+	return m
+}
+
+// took takes in the answer to a batch.
+func (s *session) took(batch []call.SignedEntry, jws string, err error) (taken int, _ error) {
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		s.putOffEntries(err)
@@ -89,7 +100,7 @@ func (s *session) sendBatch(ctx context.Context, batch []call.SignedEntry) (take
 	}
 	s.entries.reset()
 	s.entriesCut = 0
-	s.batch = min(2*max(firstBatch, s.batch), mostBatch)
+	s.batch = min(2*s.batch, mostBatch)
 	s.worked = true
 	s.stale = true // they may speak of calls that have ended
 	return int(r.Last - batch[0].Number + 1), nil

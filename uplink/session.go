@@ -29,7 +29,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 		var after time.Duration // as headquarters asked
 		var notNow bool
 		for i, t := range u.transports {
-			s := &session{Uplink: u, transport: t, preferred: i == 0, watched: make(chan error, 2), stale: true,
+			s := &session{Uplink: u, transport: t, preferred: i == 0, batch: firstBatch, watched: make(chan error, 2), stale: true,
 				done: make(chan *transfer, mostTransfers), poked: make(chan struct{}, 1), gated: make(chan Permit)}
 			err := s.run(ctx)
 			if ctx.Err() != nil {
@@ -78,7 +78,7 @@ type session struct {
 	*Uplink
 	transport Transport
 	preferred bool
-	batch     int        // bytes of the next batch of entries; 0: the first
+	batch     int        // bytes of the next batch of entries
 	worked    bool       // something got through, or there was nothing to send
 	barren    bool       // in the end a call was sent again and again, and headquarters never had more of it
 	watched   chan error // why the status, or a call in progress, could not be sent
@@ -98,9 +98,10 @@ type session struct {
 func (s *session) run(ctx context.Context) (err error) {
 	name := s.transport.Name()
 	first := s.status()
+	var g *greeting
 	err = s.ready(ctx)
 	if err == nil {
-		err = s.say(ctx, first)
+		g, err = s.greet(ctx, first)
 	}
 	if err != nil {
 		_ = s.transport.Close() // nothing was connected
@@ -127,7 +128,7 @@ func (s *session) run(ctx context.Context) (err error) {
 		s.drain(work)
 		s.leave(ctx, err)
 	}()
-	if err := s.have(work); err != nil {
+	if err := s.heed(work, g); err != nil {
 		return err
 	}
 	return s.work(work)
@@ -254,9 +255,15 @@ func (s *session) unasked(w call.Waiting) bool {
 	return !s.asked[w.Call] && (w.Number <= s.known || t != nil && t.doubt)
 }
 
-// have asks what headquarters has of the calls that come next and that it has not been asked about, as many as one
-// question holds, and accepts the receipts that were missed.
+// have asks what headquarters has, and takes in its answer.
 func (s *session) have(ctx context.Context) error {
+	q := s.question()
+	answer, err := s.transport.Have(ctx, q)
+	return s.heard(q, answer, err)
+}
+
+// question is about the calls that come next and that headquarters has not been asked about, as many as it may hold.
+func (s *session) question() wire.HaveQuestion {
 	if s.stale {
 		s.replan()
 	}
@@ -271,7 +278,12 @@ func (s *session) have(ctx context.Context) error {
 		s.askedParked = max(s.askedParked, w.Number)
 	}
 	s.plan.parked = nil
-	answer, err := s.transport.Have(ctx, q)
+	return q
+}
+
+// heard takes in the answer to a question, and accepts the receipts that were missed. Its error means that the link has
+// failed.
+func (s *session) heard(q wire.HaveQuestion, answer wire.HaveAnswer, err error) error {
 	var refused *RefusedError
 	var busy *BusyError
 	if errors.As(err, &refused) || errors.As(err, &busy) { // should it never answer, the rest has to go all the same

@@ -51,7 +51,10 @@ func (s *session) watchStatus(ctx context.Context, sent wire.Status) {
 
 // say sends a status, and notes which lines of the log it brought.
 func (s *session) say(ctx context.Context, now wire.Status) error {
-	err := s.transport.Status(ctx, now)
+	return s.said(now, s.transport.Status(ctx, now))
+}
+
+func (s *session) said(now wire.Status, err error) error {
 	if n := len(now.HealthLog); err == nil && n > 0 {
 		s.cfg.Health.Told(now.HealthLog[n-1].Number)
 	}

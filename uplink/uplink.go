@@ -4,7 +4,8 @@
 //
 //  1. says how the recorder is (status), and again whenever that changes, and every few minutes;
 //  2. asks what headquarters has (have), and accepts the receipts it has missed;
-//  3. sends the entries of the ledger, manifests among them, in batches until none are left;
+//  3. sends the entries of the ledger, manifests among them, in batches until none are left; the first few go out with
+//     status and have, before any of these is answered, where the transport is Pipelined;
 //  4. sends call files in the order of Config.Priority, and then the backlog from its oldest. Before each it looks for
 //     new entries, so that a call's manifest goes ahead of the next media.
 //
@@ -92,6 +93,13 @@ type Transport interface {
 	Lost() <-chan struct{}
 	// Close ends the connection. Status makes a new one.
 	Close() error
+}
+
+// Pipelined is a Transport over which the first messages of a connection need not wait for each other's answers.
+type Pipelined interface {
+	// Open is Status, and calls standing, at most once, when a Have and an Entries sent from now on go out at once behind
+	// that status. Where it does not call it, they have to wait for Open's return.
+	Open(ctx context.Context, s wire.Status, standing func()) error
 }
 
 // File is a call file to deliver.

@@ -29,6 +29,9 @@ const (
 	// record is a write behind which another one is to be expected, and linger how long its last packet waits for that.
 	record = 4 << 10
 	linger = 30 * time.Millisecond
+	// small is a write, in bytes, that waits for gather for others to go with.
+	small  = 1 << 10
+	gather = 3 * time.Millisecond
 )
 
 // flow is a connection's window: it keeps under way little more than what the link holds, by the rate at which the other
@@ -39,6 +42,7 @@ type flow struct {
 	raw syscall.RawConn
 
 	chosen bool // the tolerant congestion control, or that the kernel does not have it; of turn
+	swift  bool // the link needs no window of ours, as it seems; of turn
 
 	mu       sync.Mutex
 	deadline time.Time // of writes
@@ -82,6 +86,7 @@ func (f *flow) turn(want int) (n, packet int, err error) {
 		}
 		packet = int(max(info.Snd_mss, 1))
 		limit, ok := window(info)
+		f.swift = !ok
 		if !ok || info.State != established {
 			return want, packet, nil // of a connection that is over, the write says why
 		}

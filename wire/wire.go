@@ -51,7 +51,14 @@ type EntryBatch struct {
 type ReceiptAnswer struct {
 	Receipt string `json:"receipt,omitempty"` // compact JWS
 	Error   string `json:"error,omitempty"`
+	About   string `json:"about,omitempty"` // which question has no receipt, over MQTT: AboutHave or AboutEntries
 }
+
+// What ReceiptAnswer.About says.
+const (
+	AboutHave    = "have"
+	AboutEntries = "entries"
+)
 
 // HaveQuestion asks headquarters what it has of this recorder, at every connection.
 type HaveQuestion struct {
@@ -129,6 +136,11 @@ type RingStatus struct {
 
 // OfflineStatus is the last will.
 func OfflineStatus(device call.DeviceID) Status { return Status{Device: device} }
+
+// LastWill is OfflineStatus as it goes over the wire, without what means nothing.
+func LastWill(device call.DeviceID) []byte {
+	return fmt.Appendf(nil, `{"device":%q,"online":false}`, device)
+}
 
 // MQTT topics of ours. Those of file transfer are EMQX's.
 func topic(device call.DeviceID, rest string) string {
@@ -322,18 +334,21 @@ const (
 	FileRefused          = "refused" // ours: this call will not be taken; park it
 )
 
-// Decode reads one JSON message, which may be gzipped, into v and refuses unknown trailing data.
+// Decode reads one JSON message, which may be packed or gzipped, into v and refuses unknown trailing data.
 func Decode(b []byte, v any) error {
-	if isZipped(b) {
-		var err error
-		if b, err = unzip(b); err != nil {
-			return err
-		}
+	b, err := unpack(b)
+	if err != nil {
+		return err
 	}
 	if len(b) > 2*MaxEntryBatch {
 		return fmt.Errorf("message of %d bytes: at most %d", len(b), 2*MaxEntryBatch)
 	}
-	if err := json.Unmarshal(b, v); err != nil {
+	if batch, ok := v.(*EntryBatch); ok && isLines(b) {
+		err = batch.fromLines(string(b))
+	} else {
+		err = json.Unmarshal(b, v)
+	}
+	if err != nil {
 		return fmt.Errorf("decode message: %w", err)
 	}
 	if c, ok := v.(interface{ check() error }); ok {

@@ -212,6 +212,12 @@ func FuzzParseDeviceTopic(f *testing.F) {
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"epoch":"000000000000E","calls":["` + callID + `"]}`))
 	f.Add([]byte(`{"entries":["a.b.c"]}`))
+	f.Add([]byte("{}\n{}\nsignature\n"))
+	packed, err := wire.Pack(wire.EntryBatch{Entries: []string{anEntry(1)}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(packed)
 	f.Add([]byte(`{"device":"ABCDEFGH","online":true,"lines":[{"level_db":-3e1}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, into := range []any{

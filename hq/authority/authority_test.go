@@ -127,6 +127,67 @@ func TestRecordersAreLetInByTheirCertificateOnly(t *testing.T) {
 	}
 }
 
+// A recorder that comes back shows no certificate again, as long as the one that it has shown holds; and whatever a ticket
+// says, it lets nobody in by itself.
+func TestSessions(t *testing.T) {
+	now := time.Now()
+	a, err := Open(t.TempDir(), func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := a.RecorderTLS([]string{"hq.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var resumed bool
+	verify := server.VerifyConnection
+	server.VerifyConnection = func(s tls.ConnectionState) error {
+		resumed = s.DidResume
+		return verify(s)
+	}
+	own, _ := device(t, a)
+	client := &tls.Config{RootCAs: roots(a), ServerName: "hq.test", Certificates: []tls.Certificate{own}, ClientSessionCache: tls.NewLRUClientSessionCache(0), Time: func() time.Time { return now }}
+	come := func(what string, want bool) {
+		t.Helper()
+		if err := shake(t, server, client); err != nil || resumed != want {
+			t.Errorf("%s: resumed %v, want %v, %v", what, resumed, want, err)
+		}
+	}
+	come("the first time", false)
+	come("again", true)
+	come("and again", true)
+	restarted, err := a.RecorderTLS([]string{"hq.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.WrapSession, server.UnwrapSession = restarted.WrapSession, restarted.UnwrapSession
+	come("after headquarters was restarted", false)
+	come("after that", true)
+	for _, name := range [][]byte{nil, {1}, make([]byte, 16), make([]byte, 17)} {
+		if s, err := server.UnwrapSession(name, tls.ConnectionState{}); s != nil || err != nil {
+			t.Errorf("ticket %x is of %v, %v", name, s, err)
+		}
+	}
+	now = now.Add(deviceLife + time.Hour)
+	client.Time = func() time.Time { return now.Add(-2 * time.Hour) } // the recorder does not know
+	if err := shake(t, server, client); err == nil {
+		t.Error("a recorder whose certificate has ended was let in with its session")
+	}
+}
+
+// What is kept does not grow with the connections.
+func TestSessionsAreBounded(t *testing.T) {
+	var s sessions
+	for range mostSessions + 100 {
+		if _, err := s.wrap(tls.ConnectionState{}, &tls.SessionState{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.kept) != mostSessions || len(s.order) != mostSessions {
+		t.Errorf("%d sessions are kept, %d in order", len(s.kept), len(s.order))
+	}
+}
+
 func TestABrokerBesideHeadquarters(t *testing.T) {
 	a := open(t, t.TempDir())
 	key, cert, err := a.IssueServer([]string{"broker.test"})

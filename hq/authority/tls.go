@@ -40,6 +40,8 @@ func (a *Authority) RecorderTLS(names []string) (*tls.Config, error) {
 	cfg.ClientCAs.AddCert(a.ca)
 	cfg.Time = a.now
 	cfg.VerifyConnection = func(s tls.ConnectionState) error { return verifyDevice(s.PeerCertificates) }
+	kept := new(sessions)
+	cfg.WrapSession, cfg.UnwrapSession = kept.wrap, kept.unwrap
 	return cfg, nil
 }
 

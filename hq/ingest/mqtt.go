@@ -81,22 +81,22 @@ func (in *Ingest) receive(ctx context.Context, out Publisher, m message) {
 		}
 	case "entries":
 		receipt, err := in.entries(ctx, device, viaMQTT, m.payload)
-		in.reply(out, device, wire.TopicReceipt(device), wire.ReceiptAnswer{Receipt: receipt}, err)
+		in.reply(out, device, wire.AboutEntries, wire.TopicReceipt(device), wire.ReceiptAnswer{Receipt: receipt}, err)
 	case "have":
 		a, err := in.have(ctx, device, m.payload)
-		in.reply(out, device, wire.TopicHad(device), a, err)
+		in.reply(out, device, wire.AboutHave, wire.TopicHad(device), a, err)
 	}
 }
 
 // reply sends an answer, or why there will never be one. Where headquarters is in trouble it says nothing, and the
 // recorder asks again.
-func (in *Ingest) reply(out Publisher, device call.DeviceID, topic string, a any, err error) {
+func (in *Ingest) reply(out Publisher, device call.DeviceID, about, topic string, a any, err error) {
 	if err == nil {
 		in.send(out, topic, a)
 		return
 	}
 	if f := in.failure(err); f.code < http.StatusInternalServerError {
-		in.send(out, wire.TopicReceipt(device), wire.ReceiptAnswer{Error: f.text})
+		in.send(out, wire.TopicReceipt(device), wire.ReceiptAnswer{Error: f.text, About: about})
 	}
 }
 

@@ -39,7 +39,8 @@ func (b *bench) measureBacklog(ctx context.Context) error {
 	if _, err := b.template.backlog(backlogCalls, small); err != nil {
 		return err
 	}
-	rows := [][]string{{"backlog of 500 x 40 KB", "over https", "over mqtt", "at least", ""}}
+	rows := [][]string{{"backlog of 500 x 40 KB", "over https", "over mqtt", "at least", "", "plain TCP: cubic", "bbr"}}
+	controls := []string{"cubic", "bbr"}
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
@@ -53,6 +54,18 @@ func (b *bench) measureBacklog(ctx context.Context) error {
 				defer mu.Unlock()
 				if found[protocol+d.String()] = goodput; err != nil {
 					errs = append(errs, fmt.Errorf("backlog over %s: %w", protocol, err))
+				}
+			})
+		}
+	}
+	for _, d := range b.backlogDraws() {
+		for _, control := range controls {
+			wait.Go(func() {
+				goodput, err := d.stream(ctx, control, b.backlog)
+				mu.Lock()
+				defer mu.Unlock()
+				if found[control+d.String()] = goodput; err != nil {
+					errs = append(errs, err)
 				}
 			})
 		}
@@ -72,11 +85,15 @@ func (b *bench) measureBacklog(ctx context.Context) error {
 				verdict = "missed"
 			}
 		}
-		rows = append(rows, append(row, fmt.Sprint(leastGoodput), verdict))
+		row = append(row, fmt.Sprint(leastGoodput), verdict)
+		for _, control := range controls {
+			row = append(row, fmt.Sprintf("%.3f", found[control+d.String()]))
+		}
+		rows = append(rows, row)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.texts = append(b.texts, fmt.Sprintf("Bytes of calls, for each byte of IP that the link could have carried from the first receipt of a call, when all entries are at headquarters, to the last one within %v:\n\n%s", b.backlog, figures.Markdown(rows)))
+	b.texts = append(b.texts, fmt.Sprintf("Bytes of calls, for each byte of IP that the link could have carried from the first receipt of a call, when all entries are at headquarters, to the last one within %v; beside it the same of one endless stream of plain TCP:\n\n%s", b.backlog, figures.Markdown(rows)))
 	return errors.Join(errs...)
 }
 

@@ -36,7 +36,7 @@ func main() {
 	defer stop()
 	b := &bench{}
 	flag.StringVar(&b.bin, "bin", "bin", "folder of the programs")
-	flag.StringVar(&b.parts, "parts", "cuts,backlog,first", "what to measure")
+	flag.StringVar(&b.parts, "parts", "costs,cuts,backlog,first", "what to measure")
 	flag.StringVar(&b.peers, "peers", "https,mqtt,curl,rsync,rclone,mosquitto_pub", "whom to measure")
 	flag.StringVar(&b.rates, "rates", "9600,64000,256000", "of the links, bit/s")
 	flag.IntVar(&b.draws, "draws", 18, "links, files and cuts for each rate")
@@ -127,14 +127,14 @@ func (b *bench) makeDir() (clean func() error, err error) {
 
 // measure runs the parts beside each other: the links hardly need the processor.
 func (b *bench) measure(ctx context.Context) error {
-	parts := map[string]func(context.Context) error{"cuts": b.measureCuts, "backlog": b.measureBacklog, "first": b.measureFirst}
+	parts := map[string]func(context.Context) error{"costs": b.measureCosts, "cuts": b.measureCuts, "backlog": b.measureBacklog, "first": b.measureFirst}
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
 	for _, part := range strings.Split(b.parts, ",") {
 		do := parts[part]
 		if do == nil {
-			return fmt.Errorf("-parts %q is none of cuts, backlog, first", part)
+			return fmt.Errorf("-parts %q is none of costs, cuts, backlog, first", part)
 		}
 		wait.Go(func() {
 			if err := do(ctx); err != nil {

@@ -46,7 +46,7 @@ func (t *Transport) Answer(ctx context.Context, r wire.CommandResult) error {
 	if err != nil {
 		return fmt.Errorf("encode the result of command %d: %w", r.Number, err)
 	}
-	if err := l.publish(ctx, wire.TopicResult(t.device, r.Number), false, payload, false); err != nil {
+	if err := l.publish(ctx, wire.TopicResult(t.device, r.Number), payload); err != nil {
 		return fmt.Errorf("publish the result of command %d: %w", r.Number, err)
 	}
 	return nil

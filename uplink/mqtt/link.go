@@ -37,6 +37,7 @@ type link struct {
 	commands *inbox        // all that come
 
 	mu      sync.Mutex
+	refused error // why the broker ended it, as far as it says
 	inboxes map[*inbox]struct{}
 	begun   map[string]struct{} // attempts of calls in progress whose init has been answered
 }
@@ -52,11 +53,7 @@ type inbox struct {
 func (t *Transport) dial(ctx context.Context) (*link, error) {
 	l := &link{lost: make(chan struct{}), inboxes: make(map[*inbox]struct{}), begun: make(map[string]struct{})}
 	l.commands = l.listen(func(m any) bool { _, ok := m.(wire.CommandList); return ok })
-	o, err := t.options(ctx, l)
-	if err != nil {
-		return nil, err
-	}
-	l.client = paho.NewClient(o)
+	l.client = paho.NewClient(t.options(ctx, l))
 	if err := wait(ctx, l.client.Connect()); err != nil {
 		t.network.Cut() // ends an attempt that goes on
 		return nil, fmt.Errorf("connect to broker %s: %w", t.host, err)
@@ -66,8 +63,34 @@ func (t *Transport) dial(ctx context.Context) (*link, error) {
 		topics[wire.TopicReceipt(t.device)], topics[wire.TopicHad(t.device)] = atMostOnce, atMostOnce
 		topics[wire.TopicCommand(t.device, 0)] = atLeastOnce // none is asked for again
 	}
-	token := l.client.SubscribeMultiple(topics, nil)
-	err = wait(ctx, token)
+	subscribed := l.client.SubscribeMultiple(topics, nil)
+	if t.weak { // it answers nothing but files, and these it has to
+		err := wait(ctx, subscribed)
+		if err == nil {
+			err = granted(subscribed)
+		}
+		if err != nil {
+			t.network.Cut()
+			return nil, fmt.Errorf("subscribe at broker %s: %w", t.host, err)
+		}
+		return l, nil
+	}
+	go func() { // what is published meanwhile is answered behind it
+		select {
+		case <-subscribed.Done():
+			if err := granted(subscribed); err != nil {
+				l.refuse(fmt.Errorf("subscribe at broker %s: %w", t.host, err))
+				t.network.Cut()
+			}
+		case <-l.lost:
+		}
+	}()
+	return l, nil
+}
+
+// granted says whether the broker took every subscription.
+func granted(token paho.Token) error {
+	err := token.Error()
 	if s, ok := token.(*paho.SubscribeToken); ok && err == nil {
 		for topic, granted := range s.Result() {
 			if granted > 2 { // 0x80: refused
@@ -75,18 +98,10 @@ func (t *Transport) dial(ctx context.Context) (*link, error) {
 			}
 		}
 	}
-	if err != nil {
-		t.network.Cut()
-		return nil, fmt.Errorf("subscribe at broker %s: %w", t.host, err)
-	}
-	return l, nil
+	return err
 }
 
-func (t *Transport) options(ctx context.Context, l *link) (*paho.ClientOptions, error) {
-	will, err := json.Marshal(wire.OfflineStatus(t.device))
-	if err != nil {
-		return nil, fmt.Errorf("encode last will: %w", err)
-	}
+func (t *Transport) options(ctx context.Context, l *link) *paho.ClientOptions {
 	o := paho.NewClientOptions()
 	o.AddBroker("mqtts://" + t.host)
 	o.SetClientID(string(t.device))
@@ -100,7 +115,7 @@ func (t *Transport) options(ctx context.Context, l *link) (*paho.ClientOptions, 
 	o.SetPingTimeout(uplink.Silence)
 	o.SetConnectTimeout(t.opts.Stall)
 	o.SetWriteTimeout(0) // a slow link is no error
-	o.SetBinaryWill(wire.TopicStatus(t.device), will, atLeastOnce, true)
+	o.SetBinaryWill(wire.TopicStatus(t.device), wire.LastWill(t.device), atLeastOnce, true)
 	// Set before connecting: a session that the broker has kept brings messages at once.
 	o.SetDefaultPublishHandler(func(_ paho.Client, m paho.Message) { l.dispatch(m.Topic(), m.Payload()) })
 	o.SetConnectionLostHandler(func(paho.Client, error) { close(l.lost) })
@@ -113,9 +128,12 @@ func (t *Transport) options(ctx context.Context, l *link) (*paho.ClientOptions, 
 		if err := conn.HandshakeContext(ctx); err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
-		return conn, nil
+		if t.weak {
+			return conn, nil
+		}
+		return newEarly(conn, l.refuse), nil
 	})
-	return o, nil
+	return o
 }
 
 // wait waits for a token of CONNECT or SUBSCRIBE, which can be believed.
@@ -128,35 +146,62 @@ func wait(ctx context.Context, token paho.Token) error {
 	}
 }
 
-// publish hands a message to the link. With puback it waits for the broker's acknowledgement, which says no more than
-// that the broker was there. payload must not be changed afterwards.
-func (l *link) publish(ctx context.Context, topic string, retained bool, payload []byte, puback bool) error {
-	handed := make(chan paho.Token, 1)
-	go func() { handed <- l.client.Publish(topic, atLeastOnce, retained, payload) }() // can wait 30 s for a dying link
-	var token paho.Token
-	select {
-	case token = <-handed:
-	case <-l.lost:
-		return errLost
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if !puback {
-		select {
-		case <-token.Done():
-			return token.Error()
-		default:
-			return nil
-		}
+// publish hands a message to the link. payload must not be changed afterwards.
+func (l *link) publish(ctx context.Context, topic string, payload []byte) error {
+	token, err := l.hand(ctx, topic, false, payload)
+	if err != nil {
+		return err
 	}
 	select {
 	case <-token.Done():
-		return token.Error()
+		return l.why(token.Error())
+	default:
+		return nil
+	}
+}
+
+func (l *link) hand(ctx context.Context, topic string, retained bool, payload []byte) (paho.Token, error) {
+	handed := make(chan paho.Token, 1)
+	go func() { handed <- l.client.Publish(topic, atLeastOnce, retained, payload) }() // can wait 30 s for a dying link
+	select {
+	case token := <-handed:
+		return token, nil
 	case <-l.lost:
-		return errLost
+		return nil, l.why(errLost)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// acknowledged waits for the broker's acknowledgement, which says no more than that the broker was there.
+func (l *link) acknowledged(ctx context.Context, token paho.Token) error {
+	select {
+	case <-token.Done():
+		return l.why(token.Error())
+	case <-l.lost:
+		return l.why(errLost)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// refuse notes why the link is about to end. The first reason is the one that counts.
+func (l *link) refuse(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refused == nil {
+		l.refused = err
+	}
+}
+
+// why gives the broker's reason in the place of an error of the link, where there is one.
+func (l *link) why(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil && l.refused != nil {
+		return l.refused
+	}
+	return err
 }
 
 // begin notes that the receiver has answered the init of an attempt: over this link it need not be sent again.

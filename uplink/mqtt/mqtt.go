@@ -114,6 +114,11 @@ func (t *Transport) Lost() <-chan struct{} {
 // Status implements uplink.Transport: the status is retained, so that whoever comes later knows it too. To say that it
 // is offline the recorder does not connect first.
 func (t *Transport) Status(ctx context.Context, s wire.Status) error {
+	return t.Open(ctx, s, func() {})
+}
+
+// Open implements uplink.Pipelined: nothing waits for the answers to CONNECT, SUBSCRIBE and the status.
+func (t *Transport) Open(ctx context.Context, s wire.Status, standing func()) error {
 	ctx, stop := t.network.Watch(ctx, t.opts.Stall)
 	defer stop()
 	l, err := t.connected()
@@ -125,11 +130,18 @@ func (t *Transport) Status(ctx context.Context, s wire.Status) error {
 			return cause(ctx, err)
 		}
 	}
-	payload, err := json.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("encode status: %w", err)
+	payload := wire.LastWill(t.device)
+	if s.Online {
+		if payload, err = json.Marshal(s); err != nil {
+			return fmt.Errorf("encode status: %w", err)
+		}
 	}
-	if err := l.publish(ctx, wire.TopicStatus(t.device), true, payload, true); err != nil {
+	token, err := l.hand(ctx, wire.TopicStatus(t.device), true, payload)
+	if err == nil {
+		standing()
+		err = l.acknowledged(ctx, token)
+	}
+	if err != nil {
 		return fmt.Errorf("publish status: %w", cause(ctx, err))
 	}
 	t.mu.Lock()
@@ -172,7 +184,7 @@ func (t *Transport) Have(ctx context.Context, q wire.HaveQuestion) (wire.HaveAns
 	}
 	m, err := t.ask(ctx, wire.TopicHave(t.device), question, func(m any) bool {
 		_, ok := m.(wire.HaveAnswer)
-		return ok || isComplaint(m)
+		return ok || isComplaint(m, wire.AboutHave)
 	})
 	if err != nil {
 		return wire.HaveAnswer{}, err
@@ -184,24 +196,24 @@ func (t *Transport) Have(ctx context.Context, q wire.HaveQuestion) (wire.HaveAns
 	return a, nil
 }
 
-// isComplaint tells a message in which headquarters says why it does not answer a question. One question is asked at a
-// time, so it is about that; about a call headquarters complains on $file-response.
-func isComplaint(message any) bool {
+// isComplaint tells a message in which headquarters says why it does not answer a question. About a call it complains on
+// $file-response.
+func isComplaint(message any, about string) bool {
 	a, ok := message.(wire.ReceiptAnswer)
-	return ok && a.Receipt == ""
+	return ok && a.Receipt == "" && (a.About == "" || a.About == about)
 }
 
 // Entries implements uplink.Transport.
 func (t *Transport) Entries(ctx context.Context, b wire.EntryBatch) (string, error) {
 	first, known := firstEntry(b)
-	batch, err := wire.Zip(b)
+	batch, err := wire.Pack(b)
 	if err != nil {
 		return "", err
 	}
 	m, err := t.ask(ctx, wire.TopicEntries(t.device), batch, func(m any) bool {
 		a, ok := m.(wire.ReceiptAnswer)
-		if !ok || isComplaint(m) {
-			return ok
+		if !ok || a.Receipt == "" {
+			return isComplaint(m, wire.AboutEntries)
 		}
 		r, err := peek[call.Receipt](a.Receipt)
 		late := known && (r.Epoch != first.Epoch || first.Number < r.First || first.Number > r.Last)
@@ -229,14 +241,14 @@ func (t *Transport) ask(ctx context.Context, topic string, question []byte, want
 	defer cancel()
 	ctx, stop := t.network.Watch(ctx, t.opts.Stall)
 	defer stop()
-	if err := l.publish(ctx, topic, false, question, false); err != nil {
+	if err := l.publish(ctx, topic, question); err != nil {
 		return nil, fmt.Errorf("publish on %s: %w", topic, cause(ctx, err))
 	}
 	select {
 	case m := <-in.messages:
 		return m, nil
 	case <-l.lost:
-		err = errLost
+		err = l.why(errLost)
 	case <-ctx.Done():
 		err = ctx.Err()
 	}

@@ -258,7 +258,7 @@ func (tr *transfer) send(ctx context.Context, c wire.FileCommand, payload []byte
 	c.File = wire.FileID{Device: tr.t.device, Call: tr.f.Call, Attempt: tr.state.Attempt}
 	topic := c.Topic()
 	tr.under[topic] = segment
-	if err := tr.link.publish(ctx, topic, false, payload, false); err != nil {
+	if err := tr.link.publish(ctx, topic, payload); err != nil {
 		return fmt.Errorf("publish on %s: %w", topic, err)
 	}
 	return nil

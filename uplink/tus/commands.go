@@ -25,6 +25,7 @@ func (t *Transport) Commands(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set("User-Agent", "") // none
 	const what = http.MethodGet + " " + wire.PathCommands
 	resp, err := t.client.Do(req)
 	if err != nil {
@@ -51,7 +52,7 @@ func (t *Transport) Commands(ctx context.Context) ([]string, error) {
 
 // Answer implements uplink.Commander. Headquarters knows the command no more: that is as good as an answer.
 func (t *Transport) Answer(ctx context.Context, r wire.CommandResult) error {
-	status, err := t.exchange(ctx, http.MethodPost, wire.CommandResultPath(r.Number), r, nil, false)
+	status, err := t.exchange(ctx, http.MethodPost, wire.CommandResultPath(r.Number), r, nil)
 	if status == http.StatusNotFound {
 		return nil
 	}

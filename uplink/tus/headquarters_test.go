@@ -2,7 +2,6 @@ package tus_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/tls"
@@ -97,13 +96,8 @@ func (h *headquarters) routes() http.Handler {
 	})
 	mux.HandleFunc("PUT "+wire.PathStatus, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("POST "+wire.PathEntries, func(w http.ResponseWriter, r *http.Request) {
-		z, err := gzip.NewReader(r.Body)
-		if err != nil || r.Header.Get("Content-Encoding") != "gzip" {
-			http.Error(w, "not gzip", http.StatusBadRequest)
-			return
-		}
 		var b wire.EntryBatch
-		if json.NewDecoder(z).Decode(&b) != nil || len(b.Entries) != 2 {
+		if readMessage(r, &b) != nil || len(b.Entries) != 2 {
 			http.Error(w, "want two entries", http.StatusBadRequest)
 			return
 		}
@@ -111,7 +105,7 @@ func (h *headquarters) routes() http.Handler {
 	})
 	mux.HandleFunc("POST "+wire.PathHave, func(w http.ResponseWriter, r *http.Request) {
 		var q wire.HaveQuestion
-		_ = json.NewDecoder(r.Body).Decode(&q)
+		_ = readMessage(r, &q)
 		_ = json.NewEncoder(w).Encode(wire.HaveAnswer{Entries: uint64(len(q.Calls))})
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -126,6 +120,14 @@ func (h *headquarters) routes() http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+func readMessage(r *http.Request, into any) error {
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	return wire.Decode(b, into)
 }
 
 func (h *headquarters) create(e handler.HookEvent) (handler.HTTPResponse, handler.FileInfoChanges, error) {

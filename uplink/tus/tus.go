@@ -20,10 +20,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/linekeeper/linekeeper/uplink"
@@ -115,21 +117,39 @@ func (t *Transport) keep(upload string, offset int64) {
 
 // Status implements uplink.Transport.
 func (t *Transport) Status(ctx context.Context, s wire.Status) error {
-	_, err := t.exchange(ctx, http.MethodPut, wire.PathStatus, s, nil, false)
+	_, err := t.exchange(ctx, http.MethodPut, wire.PathStatus, s, nil)
 	return err
+}
+
+// Open implements uplink.Pipelined. Over HTTP/1.1 other requests would only open connections of their own, so there they
+// wait.
+func (t *Transport) Open(ctx context.Context, s wire.Status, standing func()) error {
+	var shared atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) {
+			c, ok := i.Conn.(*tls.Conn)
+			shared.Store(ok && c.ConnectionState().NegotiatedProtocol == "h2")
+		},
+		WroteRequest: func(i httptrace.WroteRequestInfo) {
+			if i.Err == nil && shared.CompareAndSwap(true, false) {
+				standing()
+			}
+		},
+	})
+	return t.Status(ctx, s)
 }
 
 // Have implements uplink.Transport.
 func (t *Transport) Have(ctx context.Context, q wire.HaveQuestion) (wire.HaveAnswer, error) {
 	var a wire.HaveAnswer
-	_, err := t.exchange(ctx, http.MethodPost, wire.PathHave, q, &a, false)
+	_, err := t.exchange(ctx, http.MethodPost, wire.PathHave, q, &a)
 	return a, err
 }
 
 // Entries implements uplink.Transport.
 func (t *Transport) Entries(ctx context.Context, b wire.EntryBatch) (string, error) {
 	var a wire.ReceiptAnswer
-	if status, err := t.exchange(ctx, http.MethodPost, wire.PathEntries, b, &a, true); err != nil {
+	if status, err := t.exchange(ctx, http.MethodPost, wire.PathEntries, b, &a); err != nil {
 		if status == http.StatusBadRequest || status == http.StatusForbidden {
 			return "", &uplink.RefusedError{Reason: err.Error()}
 		}
@@ -138,19 +158,15 @@ func (t *Transport) Entries(ctx context.Context, b wire.EntryBatch) (string, err
 	return a.Receipt, nil
 }
 
-// exchange sends a message as JSON and reads the answer into answer, unless that is nil.
-func (t *Transport) exchange(ctx context.Context, method, path string, message, answer any, zip bool) (status int, err error) {
-	body, err := encode(message, zip)
+// exchange sends a message, packed, and reads the answer into answer, unless that is nil.
+func (t *Transport) exchange(ctx context.Context, method, path string, message, answer any) (status int, err error) {
+	body, err := wire.Pack(message)
 	if err != nil {
 		return 0, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, t.base.String()+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if zip {
-		req.Header.Set("Content-Encoding", "gzip")
 	}
 	r, err := t.do(req)
 	if err != nil {
@@ -168,13 +184,6 @@ func (t *Transport) exchange(ctx context.Context, method, path string, message, 
 	return r.status, nil
 }
 
-func encode(message any, zip bool) ([]byte, error) {
-	if !zip {
-		return json.Marshal(message)
-	}
-	return wire.Zip(message)
-}
-
 // reply is an answer, read to its end.
 type reply struct {
 	what   string // method and path
@@ -188,6 +197,7 @@ func (t *Transport) do(req *http.Request) (*reply, error) {
 	ctx, stop := t.network.Watch(req.Context(), t.stall)
 	defer stop()
 	what := req.Method + " " + req.URL.Path
+	req.Header.Set("User-Agent", "") // none
 	resp, err := t.client.Do(req.WithContext(ctx))
 	if err != nil {
 		return nil, t.failed(ctx, what, err)

@@ -353,3 +353,39 @@ func TestAddress(t *testing.T) {
 		}
 	}
 }
+
+// Over HTTP/2 the next messages go before the status is answered; over HTTP/1.1 they would need connections of their own.
+func TestOpen(t *testing.T) {
+	bothHTTP(t, func(t *testing.T, http2 bool) {
+		h := newHeadquarters(t, http2)
+		asked := make(chan struct{})
+		h.spoil = []spoiler{{"PUT", 1, func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+			if http2 {
+				<-asked
+			}
+			w.WriteHeader(http.StatusNoContent)
+		}}}
+		tr := connect(t, h, tus.Options{})
+		standing := make(chan struct{})
+		done := make(chan error, 1)
+		go func() {
+			<-standing
+			_, err := tr.Have(t.Context(), wire.HaveQuestion{})
+			close(asked)
+			done <- err
+		}()
+		stood := false
+		if err := tr.Open(t.Context(), wire.Status{Device: device}, func() { stood = true; close(standing) }); err != nil {
+			t.Error(err)
+		}
+		if stood != http2 {
+			t.Errorf("other messages might go at once: %v, want %v", stood, http2)
+		}
+		if !stood {
+			close(standing)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
