@@ -68,10 +68,14 @@ image: build build-arm64 $(NFPM) ## the SD card's image for Raspberry Pi 3 and 4
 	@lab/need.sh image
 	@images/card.sh '$(VERSION)'
 .PHONY: image-test
-image-test: image ## the image, booted under QEMU on two machines, its power cut during first boot (needs root; CARDCUTS cuts)
+image-test: image ## the image, built twice alike, and booted under QEMU on two machines, its power cut during first boot (needs root; CARDCUTS cuts)
 	@lab/need.sh build image-test
+	@images/card-again.sh '$(VERSION)'
 	go test -tags lab -count 1 -v -timeout 55m ./lab/imagetest -image '$(CURDIR)/dist/linekeeper_$(VERSION).img' -cuts $(CARDCUTS)
 CARDCUTS ?= 3
+.PHONY: image-again
+image-again: image ## the image built twice from its beginning, Debian's part too, and what differs listed (needs root; minutes)
+	@images/card-again.sh '$(VERSION)' base
 $(NFPM):
 	@mkdir -p $(@D)
 	GOBIN=$(@D) go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)

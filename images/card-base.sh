@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes what every SD card's root has in common, Debian 13 for arm64 with images/card/root laid over it and its initramfs
-# made, and prints the archive's name. It is made once for what it is made of, and kept in .cache: some minutes, in which
+# Makes what every SD card's root has in common, Debian 13 for arm64 with its initramfs, into which images/card/base goes, and
+# prints the archive's name. It is made once for what it is made of, and kept in .cache: some minutes, in which
 # arm64 programs are emulated, and which need root.
 #
 #   images/card-base.sh [SUITE]
@@ -13,7 +13,7 @@ packages=$(sed 's/ *#.*//; /^$/d' images/card/packages | paste -sd ,)
 made_of=$( (
 	echo "$suite $packages"
 	cat images/card-base.sh
-	find images/card/root -type f -print -exec cat {} + | sort
+	find images/card/base -type f -print -exec cat {} + | sort
 ) | sha256sum | cut -c 1-16)
 kept=$PWD/.cache/card-base-$suite-$made_of.tar
 if [ -f "$kept" ]; then
@@ -31,10 +31,10 @@ trap 'exit 1' INT TERM
 images/emulate-arm64.sh start "$work"
 mkdir -p .cache
 echo "making the card's root of Debian $suite for arm64, once; some minutes" >&2
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct -- images/card images/card-base.sh)
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct -- images/card/base images/card/packages images/card-base.sh)
 [ -n "$SOURCE_DATE_EPOCH" ] || SOURCE_DATE_EPOCH=0
 export SOURCE_DATE_EPOCH
-# The root's own files are laid in before the packages come, so that the initramfs is made with them.
+# What the initramfs is made with is laid in before the packages come.
 # shellcheck disable=SC2016 # expanded by mmdebstrap's shell
 timeout 7200 mmdebstrap --quiet --skip=check/qemu --dpkgopt=force-unsafe-io --arch=arm64 --variant=minbase \
 	--components='main non-free-firmware' --include="$packages" \
@@ -42,11 +42,10 @@ timeout 7200 mmdebstrap --quiet --skip=check/qemu --dpkgopt=force-unsafe-io --ar
 	--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='force-confold' \
 	--aptopt='Acquire::Retries "3"' \
 	--essential-hook='mkdir -p "$1/boot/firmware" "$1/data"; echo linekeeper >"$1/etc/hostname"' \
-	--essential-hook="sync-in $PWD/images/card/root /" \
+	--essential-hook="sync-in $PWD/images/card/base /" \
 	--customize-hook='printf "127.0.0.1 localhost linekeeper\n::1 localhost\n" >"$1/etc/hosts"' \
 	--customize-hook='ln -sf /run/NetworkManager/resolv.conf "$1/etc/resolv.conf"' \
 	--customize-hook='chroot "$1" passwd --quiet --lock root' \
-	--customize-hook='chroot "$1" systemctl --quiet enable linekeeper-card.service linekeeper-slot.service' \
 	--customize-hook='chroot "$1" systemctl --quiet mask getty.target getty@.service serial-getty@.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer man-db.timer systemd-remount-fs.service NetworkManager-wait-online.service emergency.service rescue.service' \
 	--customize-hook='chroot "$1" dpkg-query -W >"$1/usr/share/linekeeper-packages"' \
 	--customize-hook='cd "$1/boot" && mv vmlinuz-* vmlinuz && mv initrd.img-* initrd.img && rm -f System.map-* config-* && rm -f "$1/vmlinuz"* "$1/initrd.img"*' \

@@ -39,10 +39,15 @@ said() { printf '%3d s  %s\n' $(($(date +%s) - begun)) "$*"; }
 mkdir "$work/root" "$work/boot" "$work/data"
 tar -C "$work/root" --numeric-owner -xpf "$base"
 said "root unpacked"
+tar -C images/card/root --owner=0 --group=0 --mode=u=rwX,go=rX -c . | tar -C "$work/root" -xp
 cp "$work"/built/linekeeper_*_arm64.deb "$work/root/linekeeper.deb"
 # What is mounted for that is gone with it.
 # shellcheck disable=SC2016 # expanded by the inner shell
-unshare --mount sh -eu -c 'mount -t proc proc "$1/proc" && chroot "$1" dpkg --force-unsafe-io -i /linekeeper.deb' sh "$work/root" >"$work/log" 2>&1 || {
+unshare --mount sh -eu -c '
+	mount -t proc proc "$1/proc"
+	chroot "$1" dpkg --force-unsafe-io -i /linekeeper.deb
+	chroot "$1" systemctl --quiet enable linekeeper-card.service linekeeper-slot.service
+' sh "$work/root" >"$work/log" 2>&1 || {
 	cat "$work/log" >&2
 	exit 1
 }

@@ -21,7 +21,7 @@ packages_of() {
 			linux-headers-amd64 linux-source mtools dosfstools libasound2-dev asterisk-core-sounds-en-wav
 		;;
 	image) printf '%s\n' mmdebstrap mtools fdisk e2fsprogs u-boot-tools zstd ;;
-	image-test) printf '%s\n' qemu-system-arm u-boot-qemu mtools e2fsprogs ;;
+	image-test) printf '%s\n' qemu-system-arm u-boot-qemu device-tree-compiler mtools e2fsprogs fdisk ;;
 	deb-test) printf '%s\n' mmdebstrap systemd-container ;;
 	lint) printf '%s\n' shellcheck systemd ;;
 	*)

@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,8 +67,9 @@ type Board struct {
 
 // Virt is how the machine virt is started.
 type Virt struct {
-	Card string
-	Log  string // file for a log of all writes and flushes; empty: none
+	Card  string
+	Log   string // file for a log of all writes and flushes; empty: none
+	Stick string // file system on a USB stick that is in; empty: none
 }
 
 // StartVirt switches it on. Its files are beside the card.
@@ -88,6 +90,9 @@ func StartVirt(ctx context.Context, v Virt) (*Board, error) {
 		drive = append(drive, "-blockdev", "driver=file,node-name=logfile,filename="+v.Log,
 			"-blockdev", "driver=blklogwrites,node-name=log,file=file,log=logfile,log-sector-size=512")
 	}
+	if v.Stick != "" {
+		drive = append(drive, "-blockdev", "driver=file,node-name=stick,filename="+v.Stick, "-device", "usb-storage,bus=usb.0,drive=stick,removable=on")
+	}
 	b, err := start(filepath.Join(folder, "virt.console"), append([]string{
 		"-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "1024", "-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin",
 		"-device", "virtio-blk-pci,drive=" + node, "-device", "virtio-rng-pci", "-device", "qemu-xhci,id=usb",
@@ -103,10 +108,15 @@ func StartVirt(ctx context.Context, v Virt) (*Board, error) {
 }
 
 // StartPi switches a Raspberry Pi 3 on. boot is the folder with its U-Boot and device tree, which a real one's firmware
-// would load; the size of the card has to be a power of two.
+// would load; the size of the card has to be a power of two. The device tree is changed in one place: QEMU's watchdog
+// has no clock, and resets the board in the moment in which the system starts it, so that there is none.
 func StartPi(card, boot string) (*Board, error) {
+	tree := filepath.Join(boot, "bcm2837-rpi-3-b.dtb")
+	if out, err := exec.Command("fdtput", "-t", "s", tree, "/soc/watchdog@7e100000", "status", "disabled").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("take the watchdog out of the device tree: %w: %s", err, out)
+	}
 	return start(filepath.Join(filepath.Dir(card), "pi.console"), []string{
-		"-M", "raspi3b", "-kernel", filepath.Join(boot, "u-boot.bin"), "-dtb", filepath.Join(boot, "bcm2837-rpi-3-b.dtb"),
+		"-M", "raspi3b", "-kernel", filepath.Join(boot, "u-boot.bin"), "-dtb", tree,
 		"-drive", "file=" + card + ",format=raw,if=sd", "-serial", "null",
 	}, "-serial")
 }
@@ -191,6 +201,9 @@ func (b *Board) Until(ctx context.Context, command string) (string, error) {
 	}
 }
 
+// colours are the console's, which stand between its words.
+var colours = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
+
 // Says waits until the console has said all of these.
 func (b *Board) Says(ctx context.Context, words ...string) error {
 	for {
@@ -198,6 +211,7 @@ func (b *Board) Says(ctx context.Context, words ...string) error {
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
+		text = colours.ReplaceAll(text, nil)
 		missing := ""
 		for _, w := range words {
 			if !bytes.Contains(text, []byte(w)) {

@@ -4,6 +4,7 @@ package imagetest
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -15,7 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/linekeeper/linekeeper/hq/authority"
 	"github.com/linekeeper/linekeeper/lab/powercut"
+	"github.com/linekeeper/linekeeper/wire"
 )
 
 var (
@@ -37,11 +40,50 @@ const cardSize = 8 << 30
 const settings = `[[line]]
 name = "front desk"
 device = "hw:CARD=Loopback,DEV=1"
-[seal]
-clear = true
-[ring]
-size = "512MiB"
 `
+
+const wifiPassword = ` a \ password; `
+
+// stickWithBundle makes a USB stick with a bundle of a headquarters that nobody reaches.
+func stickWithBundle(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	hq, err := authority.Open(filepath.Join(dir, "authority"), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipient, err := hq.Recipient()
+	if err != nil {
+		t.Fatal(err)
+	}
+	jws, err := wire.SignBundle(hq.ReceiptKey(), wire.Bundle{
+		Number: 1, Time: time.Now(), Site: "Lichinga", Enrol: "https://192.0.2.1:8444", Token: wire.NewToken(), Authority: string(hq.CertificatePEM()),
+		SealTo: []string{recipient}, Settings: settings + "[uplink]\nhttps = \"https://192.0.2.1:8444\"\n",
+		Networks: []wire.Network{{Kind: wire.NetworkWiFi, Name: "1;2 office", Password: wifiPassword, Country: "MZ"}, {Kind: wire.NetworkMobile, Name: "internet"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, stick := filepath.Join(dir, "bundle.jws"), filepath.Join(dir, "stick.img")
+	if err := os.WriteFile(bundle, []byte(jws), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "truncate", "-s", "64M", stick)
+	run(t, "mformat", "-i", stick, "-F", "::")
+	run(t, "mmd", "-i", stick, "::"+filepath.Dir(wire.BundleFile))
+	run(t, "mcopy", "-i", stick, bundle, "::"+wire.BundleFile)
+	return stick
+}
+
+// run runs a program of this machine's.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
 
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
@@ -127,24 +169,20 @@ func (b *Board) unwritten(t *testing.T) {
 	}
 }
 
-// TestVirt boots the image on a card of 8 GiB: first boot, a recorder that runs, nothing written to the roots, nobody
-// listening; a power cut, and the same device again; then without a kernel in root A.
+// TestVirt boots the image on a card of 8 GiB with a stick in it: first boot, a recorder that the bundle sets up and that runs,
+// its networks, a ring as large as its file system, nothing written to the roots, nobody listening; a power cut, and the same
+// device again; then without a kernel in root A.
 func TestVirt(t *testing.T) {
-	card := copyImage(t, cardSize)
-	b := virt(t, Virt{Card: card})
+	card, stick := copyImage(t, cardSize), stickWithBundle(t)
+	b := virt(t, Virt{Card: card, Stick: stick})
 	b.divided(t)
 	id := b.run(t, "cat /etc/machine-id")
 	b.run(t, "modprobe snd-aloop")
-	for i, line := range strings.Split(strings.TrimSpace(settings), "\n") {
-		into := ">>"
-		if i == 0 {
-			into = ">"
-		}
-		b.run(t, "echo '"+line+"' "+into+"/etc/linekeeper/linekeeper.toml")
-	}
-	b.run(t, "systemctl restart linekeeper.service")
-	b.until(t, "systemctl is-active --quiet linekeeper.service")
-	t.Logf("status: %s", b.until(t, "linekeeper status"))
+	b.until(t, "test -e /var/lib/linekeeper/identity/bundle.jws")
+	t.Logf("status: %s", b.until(t, "linekeeper status | grep 'front desk' && linekeeper status"))
+	b.hasNetworks(t)
+	b.ringFits(t)
+	b.until(t, "! systemctl list-units --plain --no-legend 'linekeeper-stick@*' | grep -q .")
 	b.until(t, "systemctl is-active --quiet linekeeper-slot.service")
 	if failed := b.run(t, "systemctl list-units --failed --plain --no-legend"); failed != "" {
 		t.Errorf("units have failed: %s", failed)
@@ -157,10 +195,14 @@ func TestVirt(t *testing.T) {
 	}
 	b.unwritten(t)
 	b.PowerCut()
+	if report := run(t, "mtype", "-i", stick, "::"+wire.ReportFolder+"/*.txt"); !strings.Contains(report, "ACCEPTED") {
+		t.Errorf("the report on the stick: %s", report)
+	}
 
 	b = virt(t, Virt{Card: card})
 	b.divided(t)
 	b.until(t, "systemctl is-active --quiet linekeeper.service")
+	b.hasNetworks(t)
 	if again := b.run(t, "cat /etc/machine-id"); again != id {
 		t.Errorf("another machine ID after a power cut: %s, and %s before", again, id)
 	}
@@ -179,12 +221,47 @@ func TestVirt(t *testing.T) {
 	b.until(t, "systemctl is-active --quiet linekeeper.service")
 }
 
+// hasNetworks looks for the bundle's networks where they are to be, and for their secrets where they are not to be.
+func (b *Board) hasNetworks(t *testing.T) {
+	t.Helper()
+	b.until(t, "nmcli -t -f NAME,TYPE connection show | grep -qx 'internet:gsm'")
+	if got := b.run(t, "nmcli -g 802-11-wireless.ssid connection show '1;2 office'"); got != "1;2 office" {
+		t.Errorf("the network's name: %q", got)
+	}
+	b.run(t, "nmcli -s -g 802-11-wireless-security.psk connection show '1;2 office' >/run/psk")
+	if got := b.run(t, `printf '<%s>' "$(cat /run/psk)"`); strings.ReplaceAll(got, `\\`, `\`) != "<"+wifiPassword+">" {
+		t.Errorf("the network's password: %q", got)
+	}
+	if got := b.run(t, "stat -c '%n %a %U' /data/etc/network/*"); got != "/data/etc/network/linekeeper-mobile-2.nmconnection 600 root\n/data/etc/network/linekeeper-wifi-1.nmconnection 600 root" {
+		t.Errorf("its profiles: %s", got)
+	}
+	b.run(t, "! journalctl --no-pager | grep -F 'password; '")
+}
+
+// ringFits checks that the ring is as large as its file system, but for its spare.
+func (b *Board) ringFits(t *testing.T) {
+	t.Helper()
+	total, err := strconv.ParseInt(b.run(t, "stat -f -c '%b %S' /var/lib/linekeeper/ring | awk '{print $1 * $2}'"), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var status struct {
+		Ring struct {
+			Size int64 `json:"size_bytes"`
+		} `json:"ring"`
+	}
+	if err := json.Unmarshal([]byte(b.run(t, "linekeeper status --json")), &status); err != nil {
+		t.Fatal(err)
+	}
+	if spare := total - status.Ring.Size; spare < 64<<20 || spare > total/32 {
+		t.Errorf("a ring of %d bytes on a file system of %d", status.Ring.Size, total)
+	}
+}
+
 // debugfs changes a file system on the card.
 func debugfs(t *testing.T, card string, at int64, command string) {
 	t.Helper()
-	if out, err := exec.Command("debugfs", "-w", "-R", command, fmt.Sprintf("%s?offset=%d", card, at)).CombinedOutput(); err != nil {
-		t.Fatalf("debugfs %s: %v: %s", command, err, out)
-	}
+	run(t, "debugfs", "-w", "-R", command, fmt.Sprintf("%s?offset=%d", card, at))
 }
 
 // TestFirstBootCuts logs all writes of a first boot, cuts the power at random moments of it, each time losing what no flush
@@ -223,16 +300,14 @@ func TestPi(t *testing.T) {
 	card := copyImage(t, 4<<30)
 	folder := filepath.Dir(card)
 	toml := filepath.Join(folder, "linekeeper.toml")
-	if err := os.WriteFile(toml, []byte(settings), 0o600); err != nil {
+	if err := os.WriteFile(toml, []byte(settings+"[seal]\nclear = true\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	debugfs(t, card, dataAt, "rm etc/linekeeper/linekeeper.toml")
 	debugfs(t, card, dataAt, "write "+toml+" etc/linekeeper/linekeeper.toml")
 	debugfs(t, card, dataAt, "set_inode_field etc/linekeeper/linekeeper.toml mode 0100644")
 	for _, name := range []string{"u-boot.bin", "bcm2837-rpi-3-b.dtb"} {
-		if out, err := exec.Command("mcopy", "-i", fmt.Sprintf("%s@@%d", card, bootAt), "::"+name, folder).CombinedOutput(); err != nil {
-			t.Fatalf("take %s out of the image: %v: %s", name, err, out)
-		}
+		run(t, "mcopy", "-i", fmt.Sprintf("%s@@%d", card, bootAt), "::"+name, folder)
 	}
 	begin := time.Now()
 	b, err := StartPi(card, folder)
