@@ -67,9 +67,8 @@ type Board struct {
 
 // Virt is how the machine virt is started.
 type Virt struct {
-	Card  string
-	Log   string // file for a log of all writes and flushes; empty: none
-	Stick string // file system on a USB stick that is in; empty: none
+	Card string
+	Log  string // file for a log of all writes and flushes; empty: none
 }
 
 // StartVirt switches it on. Its files are beside the card.
@@ -89,9 +88,6 @@ func StartVirt(ctx context.Context, v Virt) (*Board, error) {
 		node = "log"
 		drive = append(drive, "-blockdev", "driver=file,node-name=logfile,filename="+v.Log,
 			"-blockdev", "driver=blklogwrites,node-name=log,file=file,log=logfile,log-sector-size=512")
-	}
-	if v.Stick != "" {
-		drive = append(drive, "-blockdev", "driver=file,node-name=stick,filename="+v.Stick, "-device", "usb-storage,bus=usb.0,drive=stick,removable=on")
 	}
 	b, err := start(filepath.Join(folder, "virt.console"), append([]string{
 		"-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "1024", "-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin",
