@@ -84,6 +84,10 @@ while read -r n at size type; do
 		*) debugfs -R "rdump / $work/$side.files" "$work/$side.part" 2>/dev/null ;;
 		esac
 	done
-	cmp -s "$work/one.part" "$work/two.part" && echo "partition $n: the same bytes" || compare "partition $n" "$work/one.files" "$work/two.files"
+	if cmp -s "$work/one.part" "$work/two.part"; then
+		echo "partition $n: the same bytes"
+	else
+		compare "partition $n" "$work/one.files" "$work/two.files"
+	fi
 done <"$work/parts"
 exit 1
