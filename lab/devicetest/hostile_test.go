@@ -148,16 +148,24 @@ func (o *office) longCall() (hangUp func()) {
 	return func() { cancel(); over.Wait() }
 }
 
-// endure puts a stick in and pulls it once the light has given a verdict, or, where none is to come, after some seconds.
+// endure puts a stick in and pulls it once its unit has ended, or, where there is to be none, after some seconds. While a call
+// goes on the light is on anyway: of its signs only those that somebody can tell from that count.
 func (o *office) endure(s usbStick, ignored bool) []string {
 	o.t.Helper()
-	patience := 40 * time.Second
+	const ended = `journalctl --boot --unit='linekeeper-stick@*' --output=cat | grep -c '^Finished linekeeper-stick\|^Failed to start linekeeper-stick'; true`
+	before := o.tells(ended)
+	patience := 30 * time.Second
 	if ignored {
 		patience = 3 * time.Second // times slowest
 	}
+	over := false
 	signs := o.watchSigns(func() { o.putIn(s) }, func(signs []string) bool {
-		return slices.Contains(signs, signAccepted) || slices.Contains(signs, signRefused)
+		over = over || o.tells(ended) > before
+		return slices.Contains(signs, signAccepted) || slices.Contains(signs, signRefused) || over && len(signs) > 0
 	}, patience)
+	if ignored == (o.tells(ended) > before) {
+		o.t.Errorf("a unit for the stick: %t", !ignored)
+	}
 	o.pullOut()
 	o.settled()
 	return signs
