@@ -158,10 +158,12 @@ func (o *office) endure(s usbStick, ignored bool) []string {
 	if ignored {
 		patience = 3 * time.Second // times slowest
 	}
-	over := false
+	looks := 0 // since it has ended
 	signs := o.watchSigns(func() { o.putIn(s) }, func(signs []string) bool {
-		over = over || o.tells(ended) > before
-		return slices.Contains(signs, signAccepted) || slices.Contains(signs, signRefused) || over && len(signs) > 0
+		if o.tells(ended) > before {
+			looks++
+		}
+		return slices.Contains(signs, signAccepted) || slices.Contains(signs, signRefused) || looks > 2
 	}, patience)
 	if ignored == (o.tells(ended) > before) {
 		o.t.Errorf("a unit for the stick: %t", !ignored)

@@ -154,7 +154,7 @@ func (o *office) visit(s usbStick, want string) {
 	}
 }
 
-// watchSigns does something, and gives all that the light said until there is enough, or patience ends. Two look at the
+// watchSigns does something, and gives all that the light said until there is enough, which is asked every few seconds, or patience ends. Two look at the
 // light, so that what one sees in two halves the other sees whole.
 func (o *office) watchSigns(do func(), enough func([]string) bool, patience time.Duration) (all []string) {
 	o.t.Helper()
@@ -165,7 +165,6 @@ func (o *office) watchSigns(do func(), enough func([]string) bool, patience time
 	looking := 2
 	for i := range looking {
 		go func() {
-			var signs []string
 			for first := true; ctx.Err() == nil; first = false {
 				lasts := length
 				if first && i == 1 {
@@ -175,9 +174,7 @@ func (o *office) watchSigns(do func(), enough func([]string) bool, patience time
 				if err != nil {
 					break
 				}
-				if signs = readSigns(edges); len(signs) > 0 {
-					found <- signs
-				}
+				found <- append([]string{}, readSigns(edges)...)
 			}
 			found <- nil
 		}()
@@ -185,8 +182,9 @@ func (o *office) watchSigns(do func(), enough func([]string) bool, patience time
 	do()
 	for looking > 0 {
 		signs := <-found
-		if signs == nil {
+		if signs == nil { // that one has ended
 			looking--
+			continue
 		}
 		for _, s := range signs {
 			if !slices.Contains(all, s) {
