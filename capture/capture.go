@@ -137,6 +137,9 @@ func (c Config) channelsNeeded() int {
 	return n
 }
 
+// BeingOpened is a card's Status.Err until it was opened, or could not be, for the first time.
+const BeingOpened = "it is being opened"
+
 // Status is how a card is doing.
 type Status struct {
 	Open     bool          // it is open and has delivered frames within the watchdog's time

@@ -76,7 +76,7 @@ func (c *Card) Run(ctx context.Context, sink func(line int, p pcm.Period)) error
 	if err := c.cfg.validate(); err != nil {
 		return fmt.Errorf("capture from %s: %w", c.cfg.Device, err)
 	}
-	c.update(func(s *Status) { s.Err = "it is being opened" })
+	c.update(func(s *Status) { s.Err = BeingOpened })
 	r := &run{Card: c, sink: sink, timeline: timeline{rate: c.cfg.LineRate}, pace: pace{rate: c.cfg.LineRate}}
 	for ctx.Err() == nil {
 		err := r.record(ctx)

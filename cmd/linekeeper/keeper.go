@@ -14,6 +14,7 @@ import (
 
 	"github.com/linekeeper/linekeeper/buffer"
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/capture"
 	"github.com/linekeeper/linekeeper/recorder"
 	"github.com/linekeeper/linekeeper/uplink"
 	"github.com/linekeeper/linekeeper/uplink/courier"
@@ -29,6 +30,7 @@ type keeper struct {
 	light *lights
 	sign  signBoard
 	given bundleWatch
+	began time.Time
 	clock gradeClock
 	log   *slog.Logger
 
@@ -40,8 +42,11 @@ type keeper struct {
 // keeperEvery is how often the state is looked at: the light follows within this time.
 const keeperEvery = 250 * time.Millisecond
 
+// cardsOpen is how long a card may take to be opened when the recorder starts.
+const cardsOpen = 10 * time.Second
+
 func newKeeper(d *device, log *slog.Logger) (*keeper, error) {
-	k := &keeper{device: d, log: log, cards: d.makeCards(log), light: openLights(d.cfg.Light, log), given: watchBundle(d.cfg.provisionedFile())}
+	k := &keeper{device: d, log: log, cards: d.makeCards(log), light: openLights(d.cfg.Light, log), given: watchBundle(d.cfg.provisionedFile()), began: time.Now()}
 	k.tested.Store(lastTest(d.ring))
 	var err error
 	k.up, err = newUplink(d, k.status, log)
@@ -136,10 +141,12 @@ func (k *keeper) wake() {
 // conditions asks every part how it is; reasons say in words what is not well.
 func (k *keeper) conditions(ring buffer.Status) (c call.Conditions, reasons []string) {
 	because := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
-	open := 0
+	open, opening := 0, 0
 	for _, card := range k.cards {
 		if s := card.Status(); s.Open {
 			open++
+		} else if (s.Err == "" || s.Err == capture.BeingOpened) && time.Since(k.began) < cardsOpen { // to blink a fault meanwhile would tell of none
+			opening++
 		} else {
 			c.Alarm = true
 			because("card %s: %s", card.device, s.Err)
@@ -159,7 +166,7 @@ func (k *keeper) conditions(ring buffer.Status) (c call.Conditions, reasons []st
 			}
 		}
 	}
-	if len(k.cards) > 0 && open == 0 {
+	if len(k.cards) > 0 && open+opening == 0 {
 		c.Fault = true
 		because("no line can record")
 	}
