@@ -266,7 +266,7 @@ func (d installer) allIsWrong() {
 	d.until("press each key once", d.wait)
 	d.play(1, signal.Join(lines.Digits("12346789*#", 100*time.Millisecond, 150*time.Millisecond, signal.Shape{}), lines.Quiet(time.Second)))
 	d.until("say some sentences", d.wait)
-	d.play(1, signal.Gain(d.speech, 0.01))
+	d.play(1, signal.Gain(d.speech, -40))
 	d.until("call this line", d.wait) // a contact that says "put back" all the time leaves nothing to wait for before
 	d.play(1, d.ring)
 	d.until("it rings", d.wait)
