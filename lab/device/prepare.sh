@@ -70,13 +70,20 @@ for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub
 	ln -s /dev/null "root/etc/systemd/system/$unit"
 done
 
+# The archive may be away for a moment.
+tries=1
 # shellcheck disable=SC2016 # expanded by mmdebstrap's shell
-mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Retries "3"' \
+until mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Retries "3"' \
 	--include=systemd-sysv,udev,dbus,kmod,procps,iproute2,e2fsprogs,systemd-timesyncd,alsa-utils,exfatprogs,libopus0,libmp3lame0 \
 	--customize-hook='chroot "$1" passwd -d root >/dev/null' \
 	--customize-hook='chroot "$1" systemctl enable --quiet systemd-networkd.service' \
 	--customize-hook="sync-in $work/root /" \
-	"$suite" root.tar
+	"$suite" root.tar; do
+	[ $tries -lt 3 ] || exit 1
+	echo "try $tries failed: again in 30 s" >&2
+	sleep 30
+	tries=$((tries + 1))
+done
 
 # mke2fs fills the image from a folder, whose owners only root, or root of a namespace, can set.
 # shellcheck disable=SC2016 # expanded by the inner shell
