@@ -52,6 +52,7 @@ type ReceiptAnswer struct {
 	Receipt string `json:"receipt,omitempty"` // compact JWS
 	Error   string `json:"error,omitempty"`
 	About   string `json:"about,omitempty"` // which question has no receipt, over MQTT: AboutHave or AboutEntries
+	Later   int    `json:"later,omitempty"` // over MQTT: headquarters is in trouble, ask again in so many seconds; 0: never
 }
 
 // What ReceiptAnswer.About says.

@@ -55,8 +55,11 @@ func (in *Ingest) receive(ctx context.Context, out Publisher, m message) {
 	if !isWill {
 		if err := in.admit(ctx, device, viaMQTT); err != nil {
 			in.cfg.Log.Warn("a message is refused", "device", device, "error", err)
-			if strings.HasPrefix(m.topic, "$") {
+			switch _, what, _ := wire.ParseDeviceTopic(m.topic); {
+			case strings.HasPrefix(m.topic, "$"):
 				in.respond(out, device, m, err)
+			case what == wire.AboutEntries || what == wire.AboutHave:
+				in.reply(out, device, what, "", nil, err)
 			}
 			return
 		}
@@ -88,16 +91,18 @@ func (in *Ingest) receive(ctx context.Context, out Publisher, m message) {
 	}
 }
 
-// reply sends an answer, or why there will never be one. Where headquarters is in trouble it says nothing, and the
-// recorder asks again.
+// reply sends an answer, or why there is none, and after what time the recorder may ask again.
 func (in *Ingest) reply(out Publisher, device call.DeviceID, about, topic string, a any, err error) {
 	if err == nil {
 		in.send(out, topic, a)
 		return
 	}
-	if f := in.failure(err); f.code < http.StatusInternalServerError {
-		in.send(out, wire.TopicReceipt(device), wire.ReceiptAnswer{Error: f.text, About: about})
+	f := in.failure(err)
+	why := wire.ReceiptAnswer{Error: f.text, About: about}
+	if f.code >= http.StatusInternalServerError {
+		why.Later = max(f.retry, 1)
 	}
+	in.send(out, wire.TopicReceipt(device), why)
 }
 
 func isOffline(payload []byte) bool {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/hq"
 	"github.com/linekeeper/linekeeper/wire"
 )
 
@@ -98,6 +99,48 @@ func (s *sender) expect(what, got, want string) {
 	s.w.t.Helper()
 	if got != want && (want != wire.FileRefused || !strings.HasPrefix(got, want+": ")) {
 		s.w.t.Fatalf("%s: %q, want %q", what, got, want)
+	}
+}
+
+// fullDisk has no room for entries, nor for a note that a recorder was heard of.
+type fullDisk struct {
+	Ledger
+	Recorders
+}
+
+func (fullDisk) AddEntries(context.Context, []call.SignedEntry) error { return hq.ErrNoRoom }
+
+func (fullDisk) Saw(context.Context, call.DeviceID, string) error { return hq.ErrNoRoom }
+
+// A recorder that asks over MQTT is told that it may ask again, and when.
+func TestEntriesWhileTheDiskIsFull(t *testing.T) {
+	for _, admitted := range []bool{true, false} {
+		w := newWorld(t)
+		s := &sender{device: w.device()}
+		batch, err := wire.Pack(s.entries(9, s.device.file(1000)))
+		must(t, err)
+		ledger, recorders := w.in.cfg.Ledger, w.in.cfg.Recorders
+		full := fullDisk{ledger, recorders}
+		if w.in.cfg.Ledger = full; !admitted {
+			w.in.cfg.Recorders = full
+		}
+		s.publish(wire.TopicEntries(s.id), batch)
+		var a wire.ReceiptAnswer
+		if n := len(s.out.all); n != 1 {
+			t.Fatalf("admitted %v: %d answers", admitted, n)
+		}
+		must(t, json.Unmarshal(s.out.all[0].payload, &a))
+		if a.Receipt != "" || a.Error == "" || a.About != wire.AboutEntries || a.Later != waitForRoom {
+			t.Errorf("admitted %v: %+v", admitted, a)
+		}
+		w.in.cfg.Ledger, w.in.cfg.Recorders = ledger, recorders
+		s.out.all = nil
+		s.publish(wire.TopicEntries(s.id), batch)
+		a = wire.ReceiptAnswer{}
+		must(t, json.Unmarshal(s.out.all[0].payload, &a))
+		if a.Receipt == "" {
+			t.Errorf("admitted %v, with room again: %+v", admitted, a)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +39,17 @@ func TestMessages(t *testing.T) {
 	}
 	if _, err := tr.Have(t.Context(), wire.HaveQuestion{Calls: make([]call.ID, 4)}); !errors.As(err, &refused) || refused.Reason != "too many" {
 		t.Errorf("%v, want refused", err)
+	}
+}
+
+// Headquarters' disk is full: the recorder is told when to ask again, and nothing waits in vain for an answer.
+func TestHeadquartersIsFull(t *testing.T) {
+	r := newReceiver(t)
+	tr := connect(t, r, mqtt.Options{})
+	_, err := tr.Entries(t.Context(), wire.EntryBatch{Entries: []string{"full"}})
+	var busy *uplink.BusyError
+	if !errors.As(err, &busy) || busy.After != time.Minute || !strings.Contains(err.Error(), "the disk is full") {
+		t.Errorf("%v, want busy for a minute", err)
 	}
 }
 

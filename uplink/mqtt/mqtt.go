@@ -190,7 +190,7 @@ func (t *Transport) Have(ctx context.Context, q wire.HaveQuestion) (wire.HaveAns
 		return wire.HaveAnswer{}, err
 	}
 	if a, ok := m.(wire.ReceiptAnswer); ok {
-		return wire.HaveAnswer{}, &uplink.RefusedError{Reason: a.Error}
+		return wire.HaveAnswer{}, complaint(a)
 	}
 	a, _ := m.(wire.HaveAnswer)
 	return a, nil
@@ -201,6 +201,14 @@ func (t *Transport) Have(ctx context.Context, q wire.HaveQuestion) (wire.HaveAns
 func isComplaint(message any, about string) bool {
 	a, ok := message.(wire.ReceiptAnswer)
 	return ok && a.Receipt == "" && (a.About == "" || a.About == about)
+}
+
+// complaint is what an answer without a receipt means.
+func complaint(a wire.ReceiptAnswer) error {
+	if a.Later <= 0 {
+		return &uplink.RefusedError{Reason: a.Error}
+	}
+	return &uplink.BusyError{After: time.Duration(a.Later) * time.Second, Err: fmt.Errorf("headquarters answers: %s", a.Error)}
 }
 
 // Entries implements uplink.Transport.
@@ -224,7 +232,7 @@ func (t *Transport) Entries(ctx context.Context, b wire.EntryBatch) (string, err
 	}
 	a, _ := m.(wire.ReceiptAnswer)
 	if a.Receipt == "" {
-		return "", &uplink.RefusedError{Reason: a.Error}
+		return "", complaint(a)
 	}
 	return a.Receipt, nil
 }

@@ -254,6 +254,11 @@ func (r *receiver) answerEntries(from call.DeviceID, payload []byte) {
 		r.answer(wire.TopicReceipt(from), wire.ReceiptAnswer{Error: "malformed"})
 		return
 	}
+	if batch.Entries[0] == "full" {
+		r.answer(wire.TopicReceipt(from), wire.ReceiptAnswer{Error: "another question", About: wire.AboutHave})
+		r.answer(wire.TopicReceipt(from), wire.ReceiptAnswer{Error: "the disk is full", About: wire.AboutEntries, Later: 60})
+		return
+	}
 	for _, first := range []uint64{1, 5} { // the first is a late answer to something else
 		receipt, err := wire.SignReceipt(r.key, call.Receipt{Device: from, Epoch: 9, First: first, Last: first + 1})
 		if err != nil {
