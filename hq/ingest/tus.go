@@ -75,7 +75,7 @@ func (t *tus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Header.Del("X-HTTP-Method-Override") // what is checked here must be what tusd does
 	name := strings.Trim(strings.TrimPrefix(r.URL.Path, wire.PathCalls), "/")
 	if name == "" {
-		t.handler.ServeHTTP(w, r)
+		serveWhile(t.handler, w, r)
 		return
 	}
 	file, err := wire.ParseFileID(name)
@@ -101,7 +101,7 @@ func (t *tus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	t.handler.ServeHTTP(w, r)
+	serveWhile(t.handler, w, r)
 }
 
 // settled is an upload that is over.
