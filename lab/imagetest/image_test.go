@@ -307,7 +307,7 @@ func TestPi(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.PowerCut)
-	if err := b.Says(within(t, 15*time.Minute), "root A; tries left: A 2, B 3", "Started linekeeper.service"); err != nil {
+	if err := b.Says(within(t, 25*time.Minute), "root A; tries left: A 2, B 3", "Started linekeeper.service"); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("the recorder runs %v after power on", time.Since(begin).Round(time.Second))
