@@ -42,6 +42,11 @@ func (c *config) linkPolicy() (p uplink.Policy, err error) {
 	if cfg.Rate != 0 && cfg.Rate < leastRate {
 		return p, c.wrong("uplink.policy.rate", 0, "%d bytes a second is less than %d, with which no call would end", cfg.Rate, leastRate)
 	}
+	for key, volume := range map[string]settings.Size{"day": cfg.Day, "month": cfg.Month} {
+		if volume < 0 {
+			return p, c.wrong("uplink.policy."+key, 0, "%d bytes: less than nothing cannot be sent; 0: no limit", volume)
+		}
+	}
 	for i, window := range cfg.Windows {
 		w, err := c.window(window, i)
 		if err != nil {
@@ -66,8 +71,11 @@ func (c *config) window(cfg windowConfig, i int) (w uplink.Window, err error) {
 	if len(cfg.Hours) == 0 {
 		return w, nil // the whole day
 	}
-	if len(cfg.Hours) != 2 || cfg.Hours[0] == cfg.Hours[1] {
-		return w, c.wrong("uplink.policy.window.hours", i, "%q: two different times are needed, from and to; none: the whole day", cfg.Hours)
+	different := func() error {
+		return c.wrong("uplink.policy.window.hours", i, "%q: two different times are needed, from and to; none: the whole day", cfg.Hours)
+	}
+	if len(cfg.Hours) != 2 {
+		return w, different()
 	}
 	for n, of := range []*time.Duration{&w.From, &w.To} {
 		at, err := time.Parse("15:04", cfg.Hours[n])
@@ -75,6 +83,9 @@ func (c *config) window(cfg windowConfig, i int) (w uplink.Window, err error) {
 			return w, c.wrong("uplink.policy.window.hours", i, "%q is not a time such as 22:00", cfg.Hours[n])
 		}
 		*of = time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute
+	}
+	if w.From == w.To {
+		return w, different()
 	}
 	return w, nil
 }
