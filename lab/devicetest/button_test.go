@@ -59,6 +59,7 @@ func (o *office) becomes(s usbStick) string {
 	since := o.moment()
 	o.visit(s, signAccepted)
 	o.await(since, 1, "msg=enrolled", time.Minute)
+	o.await(since, 1, cardOpen, time.Minute)
 	for _, r := range o.recorders() {
 		if !slices.ContainsFunc(known, func(k listed) bool { return k.Device == r.Device }) {
 			return r.Device
