@@ -135,7 +135,7 @@ func (o *office) startHeld() (since int) {
 	}
 	// The simulated pin forgets who holds it when a program asks for a pull of its own, which no real contact does: it is held again
 	// and again until the recorder has seen it.
-	must(o.device.Poll(ctx, fmt.Sprintf(`systemd-run --quiet --unit=lab-hold sh -c 'cd /sys/devices/platform/gpio-sim.*/gpiochip*/sim_gpio%d && while :; do echo pull-up >pull; sleep 0.005; done'`, servicePin)))(o.t)
+	must(o.device.Poll(ctx, fmt.Sprintf(`systemd-run --quiet --unit=lab-hold sh -c 'cd /sys/devices/platform/gpio-sim.*/gpiochip*/sim_gpio%d && while :; do echo pull-up >pull; done'`, servicePin)))(o.t)
 	o.follow(ctx)
 	if _, err := o.device.PlugUSBCard(ctx, 1, usbKind); err != nil {
 		o.t.Fatal(err)
