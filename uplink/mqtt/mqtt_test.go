@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -391,4 +392,22 @@ func TestUnreadable(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	deliver(t, r, tr, newCall(1000))
+}
+
+// A receiver that takes connections and says nothing is given up, so that another has its turn: by default after
+// uplink.Silence, whatever it is that it does not answer.
+func TestBlackHole(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // with what the kernel has taken for it
+	tr, err := mqtt.New("mqtts://"+l.Addr().String(), &tls.Config{}, device, mqtt.Options{Stall: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	if err := tr.Open(t.Context(), wire.Status{Device: device, Online: true}, func() { t.Error("a black hole stands") }); err == nil {
+		t.Error("a black hole has taken the status")
+	}
 }

@@ -6,10 +6,12 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -388,4 +390,22 @@ func TestOpen(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A receiver that takes connections and says nothing is given up, so that another has its turn: by default after
+// uplink.Silence, whatever it is that it does not answer.
+func TestBlackHole(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // with what the kernel has taken for it
+	tr, err := tus.New("https://"+l.Addr().String(), &tls.Config{}, tus.Options{Stall: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	if err := tr.Open(t.Context(), wire.Status{Device: device, Online: true}, func() { t.Error("a black hole stands") }); err == nil {
+		t.Error("a black hole has taken the status")
+	}
 }
