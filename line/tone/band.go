@@ -9,15 +9,15 @@ import (
 // band is a part of the telephone band, brought to its middle and to 800 complex values a second, of which each 20 ms give
 // a spectrum over the last 80 ms.
 type band struct {
-	middle  float64 // Hz
-	taps    []float64
-	mixer   complex128
-	turn    complex128
-	mixed   []complex128 // twice, so that the last len(taps) always stand in a row
+	middle  float64   // Hz
+	re, im  []float64 // a low-pass filter's taps, brought to the middle
+	recent  []float64 // samples, twice, so that the last len(re) always stand in a row
 	at      int
-	step    int // frames to one value
+	turned  complex128 // what brings the next value to the middle
+	turn    complex128 // by which that goes on from value to value
+	step    int        // frames to one value
 	phase   int
-	live    int                // mixed is not all 0
+	live    int                // recent is not all 0
 	values  [window]complex128 // a ring
 	count   int
 	taper   [window]float64
@@ -34,9 +34,12 @@ const (
 )
 
 func newBand(middle float64, rate int) *band {
-	b := &band{middle: middle, step: rate / int(inner), mixer: 1, turn: cmplx.Rect(1, -2*math.Pi*middle/float64(rate))}
+	cycle := -2 * math.Pi * middle / float64(rate)
+	b := &band{middle: middle, step: rate / int(inner), turned: 1}
+	b.turn = cmplx.Rect(1, cycle*float64(b.step))
 	const edge = 320.0 // the half of the amplitude; what is beyond inner/2 and a little would be folded back
 	half := int(0.004 * float64(rate))
+	var taps []float64
 	sum := 0.0
 	for i := -half; i <= half; i++ {
 		v := 1.0
@@ -45,13 +48,14 @@ func newBand(middle float64, rate int) *band {
 			v = math.Sin(x) / x
 		}
 		v *= 0.5 + 0.5*math.Cos(math.Pi*float64(i)/float64(half+1))
-		b.taps = append(b.taps, v)
+		taps = append(taps, v)
 		sum += v
 	}
-	for i := range b.taps {
-		b.taps[i] /= sum
+	for i, v := range taps {
+		sin, cos := math.Sincos(cycle * float64(i))
+		b.re, b.im = append(b.re, v/sum*cos), append(b.im, v/sum*sin)
 	}
-	b.mixed = make([]complex128, 2*len(b.taps))
+	b.recent = make([]float64, 2*len(taps))
 	sum = 0
 	for i := range b.taper {
 		b.taper[i] = 0.5 - 0.5*math.Cos(2*math.Pi*(float64(i)+0.5)/window)
@@ -67,16 +71,16 @@ func newBand(middle float64, rate int) *band {
 }
 
 func (b *band) reset() {
-	clear(b.mixed)
+	clear(b.recent)
 	b.values = [window]complex128{}
-	b.mixer, b.at, b.phase, b.count = 1, 0, 0, 0
+	b.turned, b.at, b.phase, b.count = 1, 0, 0, 0
 }
 
 // feed takes a hop; full scale is 1. One that is too faint for anything costs nothing.
 func (b *band) feed(hop []float64, faint bool) {
 	if faint {
 		if b.live > 0 {
-			clear(b.mixed)
+			clear(b.recent)
 			b.live--
 		}
 		for range len(hop) / b.step {
@@ -86,11 +90,9 @@ func (b *band) feed(hop []float64, faint bool) {
 		return
 	}
 	b.live = 1
-	n := len(b.taps)
+	n := len(b.re)
 	for _, v := range hop {
-		m := complex(v*real(b.mixer), v*imag(b.mixer))
-		b.mixer *= b.turn
-		b.mixed[b.at], b.mixed[b.at+n] = m, m
+		b.recent[b.at], b.recent[b.at+n] = v, v
 		if b.at++; b.at == n {
 			b.at = 0
 		}
@@ -98,15 +100,29 @@ func (b *band) feed(hop []float64, faint bool) {
 			continue
 		}
 		b.phase = 0
-		re, im := 0.0, 0.0
-		for i, x := range b.mixed[b.at : b.at+n] {
-			re += b.taps[i] * real(x)
-			im += b.taps[i] * imag(x)
-		}
-		b.values[b.count%window] = complex(re, im)
+		b.values[b.count%window] = b.filter(b.recent[b.at:b.at+n]) * b.turned
 		b.count++
+		b.turned *= b.turn
 	}
-	b.mixer /= complex(cmplx.Abs(b.mixer), 0)
+	b.turned /= complex(cmplx.Abs(b.turned), 0)
+}
+
+// filter is the filter's sum over the last samples: four sums that do not wait for each other.
+func (b *band) filter(x []float64) complex128 {
+	re, im := b.re[:len(x)], b.im[:len(x)]
+	re0, im0, re1, im1 := 0.0, 0.0, 0.0, 0.0
+	i := 0
+	for ; i+1 < len(x); i += 2 {
+		re0 += re[i] * x[i]
+		im0 += im[i] * x[i]
+		re1 += re[i+1] * x[i+1]
+		im1 += im[i+1] * x[i+1]
+	}
+	for ; i < len(x); i++ {
+		re0 += re[i] * x[i]
+		im0 += im[i] * x[i]
+	}
+	return complex(re0+re1, im0+im1)
 }
 
 // spectrum computes power.
