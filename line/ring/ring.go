@@ -131,18 +131,20 @@ func (d *Detector) Feed(samples []int16) []Burst {
 
 // value makes the next value of the last samples.
 func (d *Detector) value(recent []float64) {
-	// Four sums that do not wait for each other: this is a third of the work on an idle line.
-	var sum [4]float64
+	// The taps are symmetric, and four sums do not wait for each other: this is a quarter of the work on an idle line.
+	half := len(recent) / 2 // before the tap in the middle
+	first, last, taps := recent[:half], recent[len(recent)-half:], d.taps[:half]
+	sum := [4]float64{d.taps[half] * recent[half]}
 	i := 0
-	for ; i+4 <= len(recent); i += 4 {
-		t, r := d.taps[i:i+4:i+4], recent[i:i+4:i+4]
-		sum[0] += t[0] * r[0]
-		sum[1] += t[1] * r[1]
-		sum[2] += t[2] * r[2]
-		sum[3] += t[3] * r[3]
+	for ; i+4 <= half; i += 4 {
+		t, f, l := taps[i:i+4:i+4], first[i:i+4:i+4], last[half-i-4:half-i:half-i]
+		sum[0] += t[0] * (f[0] + l[3])
+		sum[1] += t[1] * (f[1] + l[2])
+		sum[2] += t[2] * (f[2] + l[1])
+		sum[3] += t[3] * (f[3] + l[0])
 	}
-	for ; i < len(recent); i++ {
-		sum[0] += d.taps[i] * recent[i]
+	for ; i < half; i++ {
+		sum[0] += taps[i] * (first[i] + last[half-1-i])
 	}
 	power := 0.0
 	for _, v := range recent[len(recent)-d.step:] {
