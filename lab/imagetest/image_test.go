@@ -188,6 +188,9 @@ func TestVirt(t *testing.T) {
 	if shadow := b.run(t, "awk -F: '$2 !~ /^[!*]/ {print $1}' /etc/shadow"); shadow != "" {
 		t.Errorf("a password or none is set for %s", shadow)
 	}
+	if keyboard := b.run(t, "systemctl is-enabled ctrl-alt-del.target; cat /proc/sys/kernel/sysrq"); strings.Join(strings.Fields(keyboard), " ") != "masked 0" {
+		t.Errorf("what a keyboard could do: %s", keyboard)
+	}
 	b.unwritten(t)
 	b.PowerCut()
 
