@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // open opens a link, or skips where that is not allowed. In CI it must be.
@@ -184,6 +186,21 @@ func TestPrograms(t *testing.T) {
 	l.Near = nil
 	if err := cmd.Wait(); err == nil {
 		t.Error("a program outlived its namespace")
+	}
+}
+
+// TestOnAThread: it is never the program's first, whichever goroutine asks for one.
+func TestOnAThread(t *testing.T) {
+	for range 50 { // of which some begin on the first
+		done := make(chan int)
+		for range 4 {
+			go onAThread(func() { done <- unix.Gettid() })
+		}
+		for range 4 {
+			if <-done == unix.Getpid() {
+				t.Fatal("the first thread")
+			}
+		}
 	}
 }
 

@@ -25,9 +25,8 @@ type Namespace struct {
 func newNamespace() (*Namespace, error) {
 	n := &Namespace{work: make(chan func()), done: make(chan struct{})}
 	made := make(chan error, 1)
-	go func() {
+	go onAThread(func() {
 		defer close(n.done)
-		runtime.LockOSThread() // for ever: the thread ends with this goroutine, and the namespace with the thread
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
 			err = fmt.Errorf("%w (%w)", ErrNotAllowed, err)
@@ -39,11 +38,29 @@ func newNamespace() (*Namespace, error) {
 		for do := range n.work {
 			do()
 		}
-	}()
+	})
 	if err := <-made; err != nil {
 		return nil, err
 	}
 	return n, nil
+}
+
+// onAThread does something on a thread of its own, which ends with it, and the namespace with the thread. The program's first
+// thread would not end.
+func onAThread(do func()) {
+	runtime.LockOSThread() // for ever, but for the first
+	if unix.Gettid() != unix.Getpid() {
+		do()
+		return
+	}
+	other := make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // not the first thread, which waits
+		close(other)
+		do()
+	}()
+	<-other
+	runtime.UnlockOSThread()
 }
 
 // Do runs a function in the namespace: what it opens there stays there. Calls come one at a time.
