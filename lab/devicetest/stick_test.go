@@ -111,7 +111,7 @@ func (s usbStick) putBack(dir string) {
 // report is what the recorder has written for people; empty: nothing.
 func (s usbStick) report() (all string) {
 	s.t.Helper()
-	for _, file := range must(filepath.Glob(filepath.Join(s.get("linekeeper"), "linekeeper", "reports", "*.txt")))(s.t) {
+	for _, file := range must(filepath.Glob(filepath.Join(s.get("linekeeper/reports"), "reports", "*.txt")))(s.t) {
 		all += string(must(os.ReadFile(file))(s.t))
 	}
 	return all
