@@ -1,6 +1,10 @@
 package line
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/linekeeper/linekeeper/call"
+)
 
 // words are spoken with pauses, in which a line's noise is heard.
 func words(seconds, level float64) (all []int16) {
@@ -30,5 +34,26 @@ func TestCrosstalk(t *testing.T) {
 				t.Errorf("found %+v, want %d", found, tt.calls)
 			}
 		})
+	}
+}
+
+// TestAWordAndThenAPause: who has answered with a word is waited for, whatever the line beside has meanwhile, and while a
+// notice says that the other end records.
+func TestAWordAndThenAPause(t *testing.T) {
+	samples := join(silence(5), bellRing(1, -10), silence(4), bellRing(1, -10), silence(1), speech(1, 0.25, -22), silence(18), speech(2, 6, -22), silence(40))
+	samples = add(samples, noise(1, 80, -60))
+	for name, m := range map[string]call.Mark{
+		"nothing":                       {},
+		"dial tone of the line beside":  {Kind: call.MarkTone, Value: "dial", Position: 25 * rate, Frames: rate},
+		"caller ID for the line beside": {Kind: call.MarkCallerID, Value: `{"intact":true,"number":"1"}`, Position: 25 * rate, Frames: rate},
+		"recording notice":              {Kind: call.MarkTone, Value: "notice", Position: 25 * rate, Frames: rate},
+	} {
+		cfg := fiveSeconds()
+		if m.Kind != "" {
+			cfg.Detectors.Tones = &script{m}
+		}
+		if found := calls(t, listen(t, cfg, mono, samples, 800), rate); len(found) != 1 || found[0].began != call.BeganRing {
+			t.Errorf("%s: %+v", name, found)
+		}
 	}
 }

@@ -36,18 +36,17 @@ const (
 // takeMarks takes the marks that the audio has reached.
 func (l *Line) takeMarks() {
 	for m, ok := l.found.next(l.position); ok; m, ok = l.found.next(l.position) {
-		if m.Kind == call.MarkTone || m.Kind == call.MarkDigits || m.Kind == call.MarkCallerID {
-			l.another(m.Position)
-		}
 		switch m.Kind {
 		case call.MarkHook:
 			l.hooked(m)
 		case call.MarkTone:
 			l.toned(m)
 		case call.MarkDigits:
+			l.another(m.Position)
 			l.keyed(m)
 		case call.MarkCallerID:
 			if l.loud(m) > l.cfg.Voice.Least { // or it is the line beside, which is read even below the noise
+				l.another(m.Position)
 				l.identified(m)
 			}
 		default:
@@ -112,6 +111,9 @@ func (l *Line) toned(m call.Mark) {
 	}
 	c := &l.call
 	kind := tone.Kind(m.Value)
+	if kind != tone.Notice { // which is heard of whoever is listening
+		l.another(m.Position)
+	}
 	if kind == tone.Dial && !l.inCall && !l.hook.is && !l.after.on {
 		l.begin(m.Position, call.BeganDialTone)
 		c.voice = max(c.voice, m.Position+m.Frames)
