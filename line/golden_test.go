@@ -1,14 +1,13 @@
 package line_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/lab/golden"
 	"github.com/linekeeper/linekeeper/lab/signal"
 	"github.com/linekeeper/linekeeper/line"
 	"github.com/linekeeper/linekeeper/line/callerid"
@@ -16,8 +15,6 @@ import (
 	"github.com/linekeeper/linekeeper/line/tone"
 	"github.com/linekeeper/linekeeper/pcm"
 )
-
-var update = flag.Bool("update", false, "write testdata/golden.txt")
 
 // TestGolden: everything that a line of Germany makes known in ten minutes, to the frame.
 func TestGolden(t *testing.T) {
@@ -65,17 +62,5 @@ func TestGolden(t *testing.T) {
 			}
 		}
 	}
-	const file = "testdata/golden.txt"
-	if *update {
-		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("made known\n%swant\n%s", got.String(), want)
-	}
+	golden.Check(t, got.String())
 }

@@ -4,20 +4,17 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/lab/golden"
 	"github.com/linekeeper/linekeeper/lab/signal"
 	"github.com/linekeeper/linekeeper/pcm"
 )
-
-var update = flag.Bool("update", false, "write testdata/golden.txt")
 
 const ms = time.Millisecond
 
@@ -258,19 +255,7 @@ func TestGolden(t *testing.T) {
 			fmt.Fprintf(&got, "%d %d %s\n", m.Position, m.Frames, m.Value())
 		}
 	}
-	const file = "testdata/golden.txt"
-	if *update {
-		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("read\n%swant\n%s", got.String(), want)
-	}
+	golden.Check(t, got.String())
 }
 
 // FuzzReceiver: whatever is fed, in whatever pieces, the messages are the same and lie in what was fed.

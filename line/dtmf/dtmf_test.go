@@ -1,21 +1,18 @@
 package dtmf
 
 import (
-	"flag"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/lab/golden"
 	"github.com/linekeeper/linekeeper/lab/signal"
 	"github.com/linekeeper/linekeeper/pcm"
 )
-
-var update = flag.Bool("update", false, "write testdata/golden.txt")
 
 const ms = time.Millisecond
 
@@ -250,19 +247,7 @@ func TestGolden(t *testing.T) {
 	for _, d := range hear(g.Rate, signal.AddNoise(sound, -34, 42)) {
 		fmt.Fprintf(&got, "%c %d %d\n", d.Key, d.Begin, d.Frames)
 	}
-	const file = "testdata/golden.txt"
-	if *update {
-		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("heard\n%swant\n%s", got.String(), want)
-	}
+	golden.Check(t, got.String())
 }
 
 // FuzzReceiver: whatever is fed, in whatever pieces, the digits are the same and lie in what was fed.

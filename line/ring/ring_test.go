@@ -1,17 +1,15 @@
 package ring
 
 import (
-	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write testdata/golden.txt")
+	"github.com/linekeeper/linekeeper/lab/golden"
+)
 
 const rate = 8000
 
@@ -216,19 +214,7 @@ func TestGolden(t *testing.T) {
 	for _, b := range found {
 		fmt.Fprintf(&got, "%d %d\n", b.Begin, b.End)
 	}
-	const file = "testdata/golden.txt"
-	if *update {
-		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("rang\n%swant\n%s", got.String(), want)
-	}
+	golden.Check(t, got.String())
 }
 
 func ExampleDetector() {

@@ -1,7 +1,6 @@
 package tone
 
 import (
-	"flag"
 	"fmt"
 	"math"
 	"os"
@@ -11,11 +10,10 @@ import (
 	"time"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/lab/golden"
 	"github.com/linekeeper/linekeeper/lab/signal"
 	"github.com/linekeeper/linekeeper/pcm"
 )
-
-var update = flag.Bool("update", false, "write testdata/golden.txt")
 
 const ms = time.Millisecond
 
@@ -364,19 +362,7 @@ func TestGolden(t *testing.T) {
 			fmt.Fprintf(&got, "%s %s %d %d\n", country, f.Kind, f.Begin, f.Frames)
 		}
 	}
-	const file = "testdata/golden.txt"
-	if *update {
-		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("heard\n%swant\n%s", got.String(), want)
-	}
+	golden.Check(t, got.String())
 }
 
 // FuzzReceiver: whatever is fed, in whatever pieces, the tones are the same and lie in what was fed.

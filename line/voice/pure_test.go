@@ -1,17 +1,15 @@
 package voice
 
 import (
-	"flag"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write testdata/golden.txt")
+	"github.com/linekeeper/linekeeper/lab/golden"
+)
 
 // talk is so many seconds of what is like speech: a pitch with harmonics, in syllables and pauses drawn from a seed.
 func talk(seconds, level float64, seed uint64) []int16 {
@@ -61,19 +59,7 @@ func TestGolden(t *testing.T) {
 	for _, s := range feed(New(DefaultConfig(), rate), line, 800) {
 		fmt.Fprintf(&got, "%d %d\n", s.Begin, s.End)
 	}
-	const file = "testdata/golden.txt"
-	if *update {
-		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got.String() != string(want) {
-		t.Errorf("heard\n%swant\n%s", got.String(), want)
-	}
+	golden.Check(t, got.String())
 }
 
 // FuzzDetector: whatever is fed, in whatever pieces, the spans are the same, in order, and lie in what was fed.
