@@ -80,7 +80,7 @@ func checkDetails(e call.Entry) error {
 			return fmt.Errorf("missed entry without a call that rang: %+v", m)
 		}
 	case call.EntryCorrection:
-		return checkCorrection(e.Correction)
+		return checkCorrection(e)
 	case call.EntryAmendment:
 		return checkAmendment(e.Amendment)
 	case call.EntryLost:
@@ -123,9 +123,13 @@ func checkGaps(gaps []call.Gap) error {
 	return nil
 }
 
-func checkCorrection(c *call.Correction) error {
-	if c == nil || c.BootID == "" {
+func checkCorrection(e call.Entry) error {
+	c := e.Correction
+	switch {
+	case c == nil || c.BootID == "":
 		return errors.New("correction entry of no boot")
+	case c.BootID != e.Anchor.BootID:
+		return fmt.Errorf("correction of boot %q, written in boot %q", c.BootID, e.Anchor.BootID)
 	}
 	switch c.Grade {
 	case call.GradeNone, call.GradeRTC, call.GradeHQ, call.GradeNTP:

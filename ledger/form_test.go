@@ -68,6 +68,7 @@ func TestParseRefusesForms(t *testing.T) {
 		"missed on no line":      {missed, func(e *call.Entry) { e.Line = "" }, "no line"},
 		"correction of nothing":  {correction, func(e *call.Entry) { e.Correction = nil }, "no boot"},
 		"correction of no boot":  {correction, func(e *call.Entry) { e.Correction.BootID = "" }, "no boot"},
+		"correction, other boot": {correction, func(e *call.Entry) { e.Correction.BootID = "c" }, "written in boot"},
 		"correction's grade":     {correction, func(e *call.Entry) { e.Correction.Grade = "sure" }, "grade"},
 		"amendment of no call":   {amendment, func(e *call.Entry) { e.Call = nil }, "no call"},
 		"amendment of nothing":   {amendment, func(e *call.Entry) { e.Amendment = nil }, "without an amendment"},

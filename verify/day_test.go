@@ -75,6 +75,7 @@ type day struct {
 	jws    [][]byte
 	files  map[string][]byte
 	calls  []call.ID
+	clock  call.Anchor
 	ends   []int // places of the end entries in jws
 	begins []int
 }
@@ -99,7 +100,7 @@ func newDay(t testing.TB, o *office) *day {
 }
 
 func emptyDay(t testing.TB, o *office, epoch call.Epoch, last *call.Seq) *day {
-	d := &day{t: t, office: o, files: map[string][]byte{"device.crt": o.certificate(t, o.device)}}
+	d := &day{t: t, office: o, clock: noon, files: map[string][]byte{"device.crt": o.certificate(t, o.device)}}
 	d.ledger = ledger.New(ledger.State{Device: o.id(), Epoch: epoch}, o.device)
 	d.add(call.Entry{Type: call.EntryEpoch, LastEnd: last})
 	return d
@@ -107,7 +108,7 @@ func emptyDay(t testing.TB, o *office, epoch call.Epoch, last *call.Seq) *day {
 
 func (d *day) add(e call.Entry) call.Entry {
 	d.t.Helper()
-	e.Anchor = noon
+	e.Anchor = d.clock
 	added, err := d.ledger.Add(e, func(_ uint64, jws []byte) error { d.jws = append(d.jws, jws); return nil })
 	must(d.t, err)
 	return added
@@ -133,7 +134,7 @@ func (d *day) record(begin call.Entry, end call.End) ([]byte, call.Manifest) {
 	d.t.Helper()
 	w, records, err := seal.NewWriter(call.Header{
 		Call: *begin.Call, Device: begin.Device, Epoch: begin.Epoch, Number: begin.Number, Line: begin.Line,
-		Codec: call.Opus, Channels: 1, Rate: 8000, Anchor: noon,
+		Codec: call.Opus, Channels: 1, Rate: 8000, Anchor: d.clock,
 	}, d.office.to)
 	must(d.t, err)
 	var file []byte
@@ -160,7 +161,7 @@ func (d *day) manifest(file []byte, end call.End) call.Manifest {
 	sum := sha256.Sum256(file)
 	c, err := seal.Verify(bytes.NewReader(file), nil)
 	must(d.t, err)
-	return call.Manifest{Began: call.BeganVoice, Ended: end.Reason, Anchor: noon, Duration: 3, Frames: 24000, Rate: 8000, Codec: call.Opus,
+	return call.Manifest{Began: call.BeganVoice, Ended: end.Reason, Anchor: d.clock, Duration: 3, Frames: 24000, Rate: 8000, Codec: call.Opus,
 		Channels: 1, Gaps: append([]call.Gap{}, end.Gaps...), Size: int64(len(file)), SHA256: hex.EncodeToString(sum[:]), Chain: c.Chain,
 		Recovered: end.Recovered, Software: "test"}
 }

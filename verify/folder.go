@@ -59,6 +59,7 @@ type folder struct {
 
 type callFile struct {
 	path   string
+	boot   string // in which it began, as its header says
 	listed Listed
 	opened bool
 }
@@ -76,6 +77,7 @@ type signed struct {
 	entry call.Entry
 	line  Line
 	place place
+	of    call.ID // the call that it is about; a correction names none: the one that it lies beside
 }
 
 func newFolder(trust *Trust, report *Report) *folder {
@@ -109,9 +111,13 @@ func (f *folder) search(path string) error {
 		return fmt.Errorf("neither a folder nor a call file (%s)", extCall)
 	}
 	for _, places := range f.ledgers {
-		slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.number, b.number) })
+		inNumber(places)
 	}
 	return nil
+}
+
+func inNumber(places []place) {
+	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.number, b.number) })
 }
 
 func (f *folder) searchFolder(path string) error {
@@ -155,8 +161,11 @@ func (f *folder) searchBeside(path string) error {
 			})
 		case ext == extLedger:
 			err = f.addText(near, func(e call.Entry, l Line, p place) {
-				if e.Call != nil && *e.Call == own.listed.Call {
-					f.addSigned(e, l, p)
+				if (Ledger{e.Device, e.Epoch}) == own.listed.Ledger {
+					f.addEntry(e, l, p)
+				}
+				if e.Call != nil && *e.Call == own.listed.Call || e.Type == call.EntryCorrection && e.Device == own.listed.Ledger.Device && e.Correction.BootID == own.boot {
+					f.signed = append(f.signed, signed{e, l, p, own.listed.Call})
 				}
 			})
 		case ext == ".crt" || ext == ".pem":
@@ -167,17 +176,21 @@ func (f *folder) searchBeside(path string) error {
 		}
 	}
 	f.attach(func(signed) bool { return false })
-	return nil
+	return f.chained(own.listed.Ledger)
 }
 
 // attach gives the entries that stand by themselves to their calls, or to a ledger that has taken them.
 func (f *folder) attach(taken func(signed) bool) {
 	slices.SortStableFunc(f.signed, func(a, b signed) int { return cmp.Compare(a.entry.Number, b.entry.Number) })
 	for _, s := range f.signed {
-		if taken(s) || s.entry.Type != call.EntryEnd && s.entry.Type != call.EntryAmendment {
+		if taken(s) {
 			continue
 		}
-		c := f.calls[*s.entry.Call]
+		var c *callFile
+		switch s.entry.Type {
+		case call.EntryEnd, call.EntryAmendment, call.EntryCorrection:
+			c = f.calls[s.of]
+		}
 		if c != nil && !slices.ContainsFunc(c.listed.Signed, func(l Line) bool { return bytes.Equal(l.JWS, s.line.JWS) }) {
 			c.listed.Signed = append(c.listed.Signed, s.line)
 		}
@@ -219,7 +232,16 @@ func (f *folder) addEntry(e call.Entry, _ Line, p place) {
 }
 
 func (f *folder) addSigned(e call.Entry, l Line, p place) {
-	f.signed = append(f.signed, signed{e, l, p})
+	of, _ := named(l.File) // or of no call
+	if e.Call != nil {
+		of = *e.Call
+	}
+	f.signed = append(f.signed, signed{e, l, p, of})
+}
+
+// named is the call whose ID a file has for its name.
+func named(path string) (call.ID, error) {
+	return call.ParseID(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
 }
 
 // addText indexes a ledger file.
@@ -263,8 +285,8 @@ func (f *folder) addCall(path string) (*callFile, error) {
 	if _, err := call.ParseDeviceID(string(h.Device)); err != nil {
 		h.Device = "" // anybody's word; what is shown to a person must not be
 	}
-	named, notAName := call.ParseID(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)))
-	c := &callFile{path: path, listed: Listed{Call: h.Call, Ledger: Ledger{h.Device, h.Epoch}, Number: h.Number}}
+	name, notAName := named(path)
+	c := &callFile{path: path, boot: h.Anchor.BootID, listed: Listed{Call: h.Call, Ledger: Ledger{h.Device, h.Epoch}, Number: h.Number}}
 	at := Finding{Colour: Red, File: path, Call: &c.listed.Call}
 	switch {
 	case h.Call.IsZero() && notAName != nil:
@@ -272,9 +294,9 @@ func (f *folder) addCall(path string) (*callFile, error) {
 		f.report.add(at)
 		return nil, nil
 	case h.Call.IsZero():
-		c.listed.Call = named
-	case notAName == nil && named != h.Call:
-		at.Code, at.Text = CodeCallForeign, fmt.Sprintf("the file is named as call %s and holds another call", named)
+		c.listed.Call = name
+	case notAName == nil && name != h.Call:
+		at.Code, at.Text = CodeCallForeign, fmt.Sprintf("the file is named as call %s and holds another call", name)
 		f.report.add(at)
 	}
 	other := f.calls[c.listed.Call]

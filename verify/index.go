@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/linekeeper/linekeeper/call"
+	"github.com/linekeeper/linekeeper/ledger"
 )
 
 // Ledgers implements Source.
@@ -60,6 +61,31 @@ func (f *folder) Entries(_ context.Context, l Ledger, from uint64) iter.Seq2[Lin
 			}
 		}
 	}
+}
+
+// chained says what is missing from a ledger that lies beside a call file, and forgets it: its other calls were not asked
+// about. So a correction, or an amendment, that was taken away from it shows.
+func (f *folder) chained(l Ledger) error {
+	inNumber(f.ledgers[l])
+	chain := ledger.NewChain(nil, nil) // without a key: nobody can forge what the next entry names, and what is used is checked there
+	file := ""
+	for line, err := range f.Entries(context.Background(), l, 1) {
+		if err != nil {
+			return err
+		}
+		file = line.File
+		_, _ = chain.Add(line.JWS) // one that stands twice
+	}
+	delete(f.ledgers, l)
+	for _, b := range chain.Breaks() {
+		at := Finding{Colour: Red, Code: CodeEntryMissing, File: file, Device: l.Device, Epoch: &l.Epoch, Entry: b.First,
+			Text: fmt.Sprintf("%s missing: somebody took away what they tell of", entries(b.First, b.Last))}
+		if b.Replaced {
+			at.Code, at.Text = CodeEntryReplaced, fmt.Sprintf("entry %d names another entry %d than the one that is here", b.Number, b.Last)
+		}
+		f.report.add(at)
+	}
+	return nil
 }
 
 // Key implements Source.

@@ -12,6 +12,12 @@ import (
 	"github.com/linekeeper/linekeeper/ledger"
 )
 
+// begin is the begin entry of a call that has not ended yet.
+type begin struct {
+	number uint64
+	at     call.Anchor
+}
+
 // ledgerWalk goes over one ledger.
 type ledgerWalk struct {
 	*walk
@@ -19,7 +25,7 @@ type ledgerWalk struct {
 	extent *extent
 	chain  *ledger.Chain
 
-	open     map[call.ID]uint64
+	open     map[call.ID]begin
 	suspects map[call.ID]*suspect
 	rejected map[uint64]bool // numbers of entries that are there and are not the recorder's
 	lost     bool            // entries were lost or are missing
@@ -32,7 +38,7 @@ func newLedgerWalk(w *walk, l Ledger, key ed25519.PublicKey) *ledgerWalk {
 	return &ledgerWalk{
 		walk: w, at: l, extent: e,
 		chain: ledger.NewChain(&ledger.Link{Device: l.Device, Epoch: l.Epoch}, key),
-		open:  map[call.ID]uint64{}, suspects: map[call.ID]*suspect{}, rejected: map[uint64]bool{},
+		open:  map[call.ID]begin{}, suspects: map[call.ID]*suspect{}, rejected: map[uint64]bool{},
 	}
 }
 
@@ -115,7 +121,7 @@ func (w *ledgerWalk) entry(ctx context.Context, e call.Entry) error {
 			at.Colour, at.Code, at.Text = Red, CodeEntryWrong, "a call begins that has begun"
 			w.report.add(at)
 		}
-		w.open[*e.Call] = e.Number
+		w.open[*e.Call] = begin{e.Number, e.Anchor}
 	case call.EntryEnd:
 		return w.end(ctx, e, at)
 	case call.EntryGap:
@@ -127,6 +133,8 @@ func (w *ledgerWalk) entry(ctx context.Context, e call.Entry) error {
 		w.givenUp(*e.Call)
 	case call.EntryRefusal:
 		w.givenUp(*e.Call)
+	case call.EntryCorrection:
+		w.clocks.correct(e)
 	case call.EntryLost:
 		w.lost = true
 		at.Code, at.Text, at.Entry = CodeLost, fmt.Sprintf("%s lost: damaged on the recorder's card, as entry %d says", entries(e.Lost.First, e.Lost.Last), e.Number), e.Lost.First
@@ -157,6 +165,7 @@ func (w *ledgerWalk) end(ctx context.Context, e call.Entry, at Finding) error {
 	if w.suspects[*e.Call] != nil {
 		return nil // it ends a second time, which is noted as being without a begin
 	}
+	w.clocks.begin(e.Manifest.Anchor, at, false)
 	s, err := w.ended(ctx, e, at)
 	if s != nil {
 		w.suspects[*e.Call] = s
@@ -226,9 +235,10 @@ func (w *ledgerWalk) rest() {
 
 // unfinished speaks of calls that have begun and not ended.
 func (w *ledgerWalk) unfinished(ctx context.Context) error {
-	for _, id := range inOrder(w.open, func(n uint64) uint64 { return n }) {
-		at := w.finding(Amber, CodeOpen, w.open[id], "the call has begun, and the ledger does not tell of its end: it goes on, or what came after has not arrived")
+	for _, id := range inOrder(w.open, func(b begin) uint64 { return b.number }) {
+		at := w.finding(Amber, CodeOpen, w.open[id].number, "the call has begun, and the ledger does not tell of its end: it goes on, or what came after has not arrived")
 		at.Call = &id
+		w.clocks.begin(w.open[id].at, at, false)
 		file, err := w.src.Open(ctx, id)
 		if err != nil {
 			return fmt.Errorf("verify: open call %s: %w", id, err)

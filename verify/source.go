@@ -75,6 +75,7 @@ type Listed struct {
 	Ledger Ledger
 	Number uint64 // of its begin entry
 
-	// Signed is what stands by itself, where there is no ledger: the call's end entry, then amendments of it.
+	// Signed is what stands by itself, where there is no ledger: the call's end entry, then amendments of it; and, wherever
+	// among them, corrections of the clock by which it began.
 	Signed []Line
 }

@@ -12,17 +12,18 @@
 // What it goes by: a recorder's ledger is signed, its numbers are gapless, and each entry names the one before (package
 // ledger). A call's end entry, its manifest, names the SHA-256 of the call file. So a call that is taken away leaves an
 // end entry without a file, and when that is taken away too, a missing number. Lost entries, amendments and tombstones
-// are the recorder's own word for what it could not keep: they turn red into amber.
+// are the recorder's own word for what it could not keep: they turn red into amber. Corrections are its word for when
+// calls began that it recorded by a wrong clock.
 //
 // The key that signatures are checked with comes from certificates that were given, or from headquarters, and never from
 // what is checked: see Trust.
 //
 // What it cannot see: entries taken away from the end of a ledger, together with their calls. Headquarters' receipts
-// say how far a ledger reached. And without the key that opens the calls: what was altered on the card before the recorder
+// say how far a ledger reached. What was left out of the entries that go with a single call (CALL.jws). And without the key that opens the calls: what was altered on the card before the recorder
 // signed for it, which it does when it closes a call after a power cut.
 //
-// Memory is held for one entry and one record at a time, for calls that are open or that something is wrong with, and,
-// of a folder, for an index of its files and entries.
+// Memory is held for one entry and one record at a time, for calls that are open, that something is wrong with or that
+// began by a doubtful clock, and, of a folder, for an index of its files and entries.
 package verify
 
 import (
@@ -90,6 +91,7 @@ const (
 	CodeTombstone     Code = "tombstone"      // a call was given up before it was delivered
 	CodeExcerpt       Code = "excerpt"        // a ledger begins late, or an epoch before it is not here
 	CodeDisorder      Code = "disorder"       // a ledger file's lines are not in order: it was edited
+	CodeClock         Code = "clock"          // when a call began is not known, and its ledger, which might tell, is not here
 	CodeNoKey         Code = "no-key"         // none of the keys given opens a call
 	CodeVersion       Code = "version"        // a newer program wrote it
 )
@@ -118,9 +120,14 @@ type Report struct {
 	Omitted  int       `json:"omitted,omitempty"` // findings beyond MaxFindings
 	Calls    int       `json:"calls"`             // call files that were read
 	Entries  int       `json:"entries"`           // that were read and are signed, as far as keys are known
+
+	// Times is when the calls began whose recorder's clock was not synchronised then; of the others the manifest's time
+	// holds. Never null.
+	Times        []Time `json:"times"`
+	OmittedTimes int    `json:"omitted_times,omitempty"` // beyond MaxTimes
 }
 
-func newReport() *Report { return &Report{Colour: Green, Findings: []Finding{}} }
+func newReport() *Report { return &Report{Colour: Green, Findings: []Finding{}, Times: []Time{}} }
 
 func (r *Report) add(f Finding) {
 	if f.Colour == Red || r.Colour == Green {

@@ -29,8 +29,13 @@ func Check(ctx context.Context, src Source, o Options) (Report, error) {
 }
 
 func check(ctx context.Context, src Source, o Options, to *Report) error {
-	w := &walk{src: src, keys: o.Keys, report: to, ledgers: map[Ledger]*extent{}, asked: map[call.DeviceID]bool{}}
-	return w.all(ctx)
+	w := &walk{src: src, keys: o.Keys, report: to, ledgers: map[Ledger]*extent{}, asked: map[call.DeviceID]bool{},
+		clocks: clocks{corrections: map[boot]call.Entry{}}}
+	if err := w.all(ctx); err != nil {
+		return err
+	}
+	w.clocks.tell(to)
+	return nil
 }
 
 // walk is a Check under way.
@@ -41,6 +46,7 @@ type walk struct {
 	ledgers map[Ledger]*extent
 	order   []Ledger
 	asked   map[call.DeviceID]bool
+	clocks  clocks
 }
 
 // extent is what is remembered of a ledger that was gone over.
@@ -211,47 +217,91 @@ func (w *walk) loneFile(ctx context.Context, f Listed, at Finding) error {
 	return w.byItself(ctx, found, f, at)
 }
 
-// byItself holds a file against the entries of its call that stand by themselves.
+// byItself holds a file against the entries that stand by themselves: of its call, and of the clock by which it began.
 func (w *walk) byItself(ctx context.Context, found found, f Listed, at Finding) error {
 	var s *suspect
-	for i, line := range f.Signed {
-		e, err := ledger.Parse(line.JWS)
-		var key ed25519.PublicKey
-		if err == nil {
-			at.Device, at.Epoch, at.Entry = e.Device, &e.Epoch, e.Number
-			if key, err = w.key(ctx, Ledger{e.Device, e.Epoch}); err != nil {
-				return err
-			}
-			e, err = readEntry(line.JWS, key)
+	var end *call.Entry
+	var corrections []Line
+	for _, line := range f.Signed {
+		if e, err := ledger.Parse(line.JWS); err == nil && e.Type == call.EntryCorrection {
+			corrections = append(corrections, line)
+			continue
 		}
-		wrong := at
-		wrong.File, wrong.Offset = line.place()
-		wrong.Colour, wrong.Code = Red, CodeEntryWrong
+		e, wrong, err := w.standing(ctx, line, at)
+		if err != nil {
+			return err
+		}
+		at.Device, at.Epoch, at.Entry = wrong.Device, wrong.Epoch, wrong.Entry
 		switch {
-		case err != nil:
-			wrong.Code, wrong.Text = formOf(err), fmt.Sprintf("this is not the manifest of the call: %v", err)
+		case e == nil:
+			wrong.Text = fmt.Sprintf("this is not the manifest of the call: %s", wrong.Text)
 		case e.Call == nil || *e.Call != f.Call:
 			wrong.Code, wrong.Text = CodeCallForeign, "the manifest is of another call"
-		case (e.Type == call.EntryEnd) != (i == 0):
-			wrong.Text = "this is not the end entry of the call, or a second one"
-		case i == 0:
+		case (e.Type == call.EntryEnd) != (end == nil):
+			wrong.Code, wrong.Text = CodeEntryWrong, "this is not the end entry of the call, or a second one"
+		case end == nil:
 			w.report.Entries++
-			s = w.report.compare(found, DueHere, *e.Manifest, e, at)
+			end, s = e, w.report.compare(found, DueHere, *e.Manifest, *e, at)
+			w.clocks.begin(e.Manifest.Anchor, at, true)
 			continue
 		default:
 			w.report.Entries++
-			if s != nil && e.Type == call.EntryAmendment && w.report.amend(s, e) {
+			if s != nil && e.Type == call.EntryAmendment && w.report.amend(s, *e) {
 				s = nil
 			}
 			continue
 		}
 		w.report.add(wrong)
-		if i == 0 {
+		if end == nil {
 			return nil
 		}
 	}
 	if s != nil {
 		w.report.add(s.finding)
+	}
+	return w.corrected(ctx, corrections, end, at)
+}
+
+// standing reads an entry that stands by itself; nil: it is none, or not signed by its recorder. The finding, which is
+// red, is for whoever takes it for wrong.
+func (w *walk) standing(ctx context.Context, line Line, at Finding) (*call.Entry, Finding, error) {
+	at.File, at.Offset = line.place()
+	at.Colour, at.Code = Red, CodeNotAnEntry
+	e, err := ledger.Parse(line.JWS)
+	if err == nil {
+		at.Device, at.Epoch, at.Entry = e.Device, &e.Epoch, e.Number
+		key, failed := w.key(ctx, Ledger{e.Device, e.Epoch})
+		if failed != nil {
+			return nil, at, failed
+		}
+		e, err = readEntry(line.JWS, key)
+	}
+	if err != nil {
+		at.Code, at.Text = formOf(err), err.Error()
+		return nil, at, nil
+	}
+	return &e, at, nil
+}
+
+// corrected takes the corrections that stand beside the end entry of a call.
+func (w *walk) corrected(ctx context.Context, lines []Line, end *call.Entry, at Finding) error {
+	for _, line := range lines {
+		e, wrong, err := w.standing(ctx, line, at)
+		switch {
+		case err != nil:
+			return err
+		case e == nil:
+			wrong.Text = fmt.Sprintf("this does not correct the recorder's clock: %s", wrong.Text)
+		case end == nil || e.Device != end.Device:
+			wrong.Code, wrong.Text = CodeEntryWrong, "the correction is of another recorder's clock"
+		case e.Correction.BootID != end.Manifest.Anchor.BootID:
+			wrong.Code, wrong.Text = CodeEntryWrong, "the correction is of another boot than the one in which the call began"
+		default:
+			w.report.Entries++
+			w.clocks.correct(*e)
+			continue
+		}
+		w.report.add(wrong)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ Exit codes: 0 well, 1 failed, 2 wrong usage or configuration; of verify and impo
 	root.AddCommand(
 		proof.VerifyCommand(o.headquarters()), proof.OpenCommand(),
 		serveCommand(&o), userCommand(&o), recorderCommand(&o), tellCommand(&o),
-		bundleCommand(&o), importCommand(&o),
+		bundleCommand(&o), importCommand(&o), exportCommand(&o),
 		certificateCommand(&o), callKeyCommand(&o),
 		command.CheckConfig("linekeeper-hq serve", describe),
 	)

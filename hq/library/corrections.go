@@ -4,10 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"time"
 
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/hq"
+	"github.com/linekeeper/linekeeper/ledger"
 )
 
 // believe takes over when a call began, as its recorder believed then.
@@ -22,32 +22,34 @@ func correct(ctx context.Context, tx *sql.Tx, c *hq.Call) error {
 	if c.Boot == "" {
 		return nil
 	}
-	var add time.Duration
-	var grade call.Grade
-	err := tx.QueryRowContext(ctx, `SELECT add_ns, grade FROM corrections WHERE device = ? AND boot = ?`, string(c.Device), c.Boot).
-		Scan(&add, &grade)
+	e, err := correction(ctx, tx, c.Device, c.Boot)
+	if err != nil || e == nil {
+		return err
+	}
+	c.Began, c.Grade, _ = ledger.Corrected(call.Anchor{BootID: c.Boot, Wall: c.Believed, Grade: c.BelievedGrade}, *e.Correction)
+	return nil
+}
+
+// correction gives the correction of a boot that counts, as far as it is kept; nil: there is none.
+func correction(ctx context.Context, tx *sql.Tx, device call.DeviceID, boot string) (*call.Entry, error) {
+	e := call.Entry{Type: call.EntryCorrection, Device: device, Anchor: call.Anchor{BootID: boot}, Correction: &call.Correction{BootID: boot}}
+	err := tx.QueryRowContext(ctx, `SELECT add_ns, grade, boot_time, number FROM corrections WHERE device = ? AND boot = ?`, string(device), boot).
+		Scan(&e.Correction.Add, &e.Correction.Grade, &e.Anchor.BootTime, &e.Number)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil
+		return nil, nil
 	}
-	if err == nil && grade.Better(c.BelievedGrade) {
-		c.Began, c.Grade = c.Believed.Add(add), grade
-	}
-	return err
+	return &e, err
 }
 
 // applyCorrection keeps what a clock was off by, if nothing better is known, and corrects the calls of that boot.
 func (l *Library) applyCorrection(ctx context.Context, tx *sql.Tx, e call.Entry) error {
 	n := e.Correction
-	var known call.Grade
-	err := tx.QueryRowContext(ctx, `SELECT grade FROM corrections WHERE device = ? AND boot = ?`, string(e.Device), n.BootID).Scan(&known)
-	if err == nil && known.Better(n.Grade) {
-		return nil
-	}
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	known, err := correction(ctx, tx, e.Device, n.BootID)
+	if err != nil || known != nil && !ledger.Outranks(e, *known) {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO corrections (device, boot, add_ns, grade) VALUES (?, ?, ?, ?)`,
-		string(e.Device), n.BootID, int64(n.Add), string(n.Grade)); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO corrections (device, boot, add_ns, grade, boot_time, number) VALUES (?, ?, ?, ?, ?, ?)`,
+		string(e.Device), n.BootID, int64(n.Add), string(n.Grade), int64(e.Anchor.BootTime), int64(e.Number)); err != nil {
 		return err
 	}
 	var calls []hq.Call

@@ -27,6 +27,9 @@ func TestCorrections(t *testing.T) {
 		t.Helper()
 		number++
 		e.Device, e.Epoch, e.Number = device, 5, number
+		if e.Correction != nil {
+			e.Anchor = call.Anchor{BootID: e.Correction.BootID, BootTime: time.Duration(number) * time.Minute}
+		}
 		if err := lib.AddEntries(t.Context(), []call.SignedEntry{{Entry: e, JWS: []byte{byte(number)}}}); err != nil {
 			t.Fatal(err)
 		}
@@ -51,6 +54,11 @@ func TestCorrections(t *testing.T) {
 	expect("by headquarters", before, truth.Add(-3*time.Second), call.GradeHQ, woke)
 	add(call.Entry{Type: call.EntryCorrection, Correction: &call.Correction{BootID: "A", Add: off, Grade: call.GradeNTP}})
 	add(call.Entry{Type: call.EntryCorrection, Correction: &call.Correction{BootID: "A", Add: 0, Grade: call.GradeHQ}})
+	earlier := call.Entry{Type: call.EntryCorrection, Device: device, Epoch: 4, Number: 9, Anchor: call.Anchor{BootID: "A", BootTime: time.Second},
+		Correction: &call.Correction{BootID: "A", Add: time.Hour, Grade: call.GradeNTP}}
+	if err := lib.AddEntries(t.Context(), []call.SignedEntry{{Entry: earlier, JWS: []byte{0}}}); err != nil { // it was carried by a courier
+		t.Fatal(err)
+	}
 	expect("the best counts", before, truth, call.GradeNTP, woke)
 	expect("of another boot", other, woke, call.GradeNone, woke)
 	expect("synchronised", sure, truth, call.GradeNTP, truth)

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -53,6 +54,10 @@ certificates (.crt, .pem); of a FILE the same is looked for beside it.
 The certificates that lie beside are believed where headquarters' authority has signed them: give its certificate
 (hq-ca.crt) with --authority, or a recorder's with --recorder-cert. With the secret key that opens the calls (--key) every
 record is tried, so that what was altered can be named.
+
+Of calls whose recorder's clock was not synchronised it says when they began: as the recorder believed, and as an entry of its
+ledger corrects that, with how far each can be believed (none: nobody had set the clock; rtc: a clock on the board; hq:
+headquarters' time; ntp: synchronised).
 
 Exit codes: 0 green: whole, signed, and all there; 3 amber: incomplete, and honestly so as far as can be seen; 4 red:
 something was altered, is missing, or was signed by somebody else. 1 failed, 2 wrong usage.`
@@ -184,9 +189,25 @@ func (l *look) print(w io.Writer, r verify.Report) error {
 	if r.Omitted > 0 {
 		fmt.Fprintf(&text, "and %d more\n", r.Omitted)
 	}
+	for _, t := range r.Times {
+		fmt.Fprintf(&text, "CLOCK call %s %s\n", t.Call, began(t))
+	}
+	if r.OmittedTimes > 0 {
+		fmt.Fprintf(&text, "and %d more whose recorder's clock was not synchronised\n", r.OmittedTimes)
+	}
 	fmt.Fprintf(&text, "%s: %d calls and %d entries verified, %d findings\n", r.Colour, r.Calls, r.Entries, len(r.Findings)+r.Omitted)
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// began says when a call began by a doubtful clock.
+func began(t verify.Time) string {
+	const form = time.DateTime + " MST"
+	if t.Epoch == nil {
+		return fmt.Sprintf("began at %s (%s), as its recorder believed: nothing here corrects that", t.Believed.Format(form), t.BelievedGrade)
+	}
+	return fmt.Sprintf("began at %s (%s), by entry %d of epoch %s; its recorder believed %s (%s)",
+		t.Began.Format(form), t.Grade, t.Entry, t.Epoch, t.Believed.Format(form), t.BelievedGrade)
 }
 
 // place says where a finding is.
