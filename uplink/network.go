@@ -158,18 +158,23 @@ func (n *Network) homeless() error {
 
 // patience is how long nothing may move: Silence, or less over a link that has shown that it empties a deep queue sooner.
 func (n *Network) patience() time.Duration {
+	rate := n.Rate()
+	if rate == 0 {
+		return Silence
+	}
+	return min(Silence, leastPatience+time.Duration(float64(deepQueue)/float64(rate)*float64(time.Second)))
+}
+
+// Rate is what the link has shown that it carries, in bytes a second; 0: nothing yet.
+func (n *Network) Rate() (rate uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var rate uint64
 	for c := range n.conns {
 		if info, _, err := c.look(); err == nil {
 			rate = max(rate, info.Delivery_rate)
 		}
 	}
-	if rate == 0 {
-		return Silence
-	}
-	return min(Silence, leastPatience+time.Duration(float64(deepQueue)/float64(rate)*float64(time.Second)))
+	return rate
 }
 
 // Cut ends the streams of all connections in both directions, so that whoever uses them finds out and closes them.

@@ -62,6 +62,12 @@ func window(i *unix.TCPInfo) (bytes int64, ok bool) {
 	return max(int64(gain*holds)+int64(i.Snd_mss), atLeast*int64(i.Snd_mss)), true
 }
 
+// underWay is how many of the queued bytes are still on their way: behind a loss wait some that have arrived, or are lost.
+func underWay(i *unix.TCPInfo, queued int64) int64 {
+	gone := int64(i.Sacked) + int64(i.Lost) - int64(i.Retrans)
+	return queued - max(gone, 0)*int64(i.Snd_mss)
+}
+
 // heldBack says whether losses keep the kernel from having under way what the link holds.
 func heldBack(i *unix.TCPInfo) bool {
 	const open = 0 // TCP_CA_Open: no recovery from a loss is under way
@@ -93,7 +99,7 @@ func (f *flow) turn(want int) (n, packet int, err error) {
 		if !f.chosen && heldBack(info) {
 			f.choose()
 		}
-		if room := int(limit - queued); room >= want {
+		if room := int(limit - underWay(info, queued)); room >= want {
 			return want, packet, nil
 		} else if room >= packet {
 			return room - room%packet, packet, nil

@@ -35,6 +35,24 @@ func TestWindowHoldsALittleMoreThanTheLink(t *testing.T) {
 	}
 }
 
+func TestUnderWayBehindALoss(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		info unix.TCPInfo
+		want int64
+	}{
+		{"nothing is lost", unix.TCPInfo{Snd_mss: 1000}, 8000},
+		{"a hole, and three packets that have arrived behind it", unix.TCPInfo{Snd_mss: 1000, Sacked: 3}, 5000},
+		{"the hole is known to be a loss", unix.TCPInfo{Snd_mss: 1000, Sacked: 3, Lost: 1}, 4000},
+		{"and is sent again", unix.TCPInfo{Snd_mss: 1000, Sacked: 3, Lost: 1, Retrans: 1}, 5000},
+		{"sent again too soon", unix.TCPInfo{Snd_mss: 1000, Retrans: 1}, 8000},
+	} {
+		if got := underWay(&tt.info, 8000); got != tt.want {
+			t.Errorf("%s: %d bytes, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestHeldBackByLosses(t *testing.T) {
 	const mss = 1348
 	for _, tt := range []struct {

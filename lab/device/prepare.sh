@@ -47,7 +47,7 @@ files_of() {
 mkdir -p "root/usr/$modules"
 files_of virtio_pci virtio_blk virtio_console virtio_net virtio_rng af_packet ext4 vfat nls_ascii nls_cp437 nls_utf8 \
 	overlay loop autofs4 configfs exfat xhci_pci usb_storage uas sd_mod usbhid hid_generic uinput evdev gpio-sim \
-	snd_aloop snd_usb_audio vhci_hcd sdhci_pci mmc_block sch_netem sch_tbf i6300esb dm_mod dm_flakey >wanted
+	snd_aloop snd_usb_audio vhci_hcd sdhci_pci mmc_block sch_netem sch_tbf i6300esb dm_mod dm_flakey tcp_bbr >wanted
 while read -r file; do
 	to=root/usr/$modules/${file#*"$modules"/}
 	mkdir -p "$(dirname "$to")"

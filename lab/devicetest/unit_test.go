@@ -127,6 +127,7 @@ func (o *office) ownUser() {
 		o.says(want, "stat -c '%a %U %G' "+path)
 	}
 	o.says("", `find /var/lib/linekeeper -mindepth 1 -name lost+found -prune -o \( ! -user linekeeper -o -perm /077 \) -print`)
+	o.says("bbr", "grep -o bbr /proc/sys/net/ipv4/tcp_available_congestion_control")
 	out := must(o.device.Exec(within(o.t, patience), analyser, "security", "--no-pager", "--threshold=15", "linekeeper.service"))(o.t)
 	lines := strings.Split(strings.TrimSpace(out.Stdout), "\n")
 	if o.t.Logf("%s", lines[len(lines)-1]); out.Code != 0 {

@@ -39,8 +39,8 @@ func (b *bench) measureBacklog(ctx context.Context) error {
 	if _, err := b.template.backlog(backlogCalls, small); err != nil {
 		return err
 	}
-	rows := [][]string{{"backlog of 500 x 40 KB", "over https", "over mqtt", "at least", "", "plain TCP: cubic", "bbr"}}
-	controls := []string{"cubic", "bbr"}
+	rows := [][]string{{"backlog of 500 x 40 KB", "over https", "over mqtt", "at least", "", "plain TCP: cubic", "bbr", ourWindow}}
+	controls := []string{"cubic", "bbr", ourWindow}
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error

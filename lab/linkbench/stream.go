@@ -14,7 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/linekeeper/linekeeper/lab/badlink"
+	"github.com/linekeeper/linekeeper/uplink"
 )
+
+// ourWindow in the place of a congestion control: the recorder's own connections, with nothing on top of them.
+const ourWindow = "our window"
 
 // stream is what one endless stream of plain TCP gets through the draw's link within a time, for each byte of IP that the
 // link could have carried: the most that anything over the kernel's TCP can hope for.
@@ -43,6 +47,10 @@ func (d draw) stream(ctx context.Context, control string, span time.Duration) (g
 	defer func() { _ = listener.Close(); <-ended }()
 	var c net.Conn
 	if err := link.Near.Do(func() (err error) {
+		if control == ourWindow {
+			c, err = new(uplink.Network).Dial(ctx, "tcp4", listener.Addr().String())
+			return err
+		}
 		dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
 			var err error
 			return errors.Join(raw.Control(func(fd uintptr) {

@@ -8,3 +8,6 @@ func (t *Transport) SetStall(d time.Duration) (was time.Duration) {
 	was, t.opts.Stall = t.opts.Stall, d
 	return was
 }
+
+// MostWindow is how many messages may be without an answer at the most.
+const MostWindow = mostWindow

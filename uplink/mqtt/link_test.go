@@ -7,6 +7,18 @@ import (
 	"github.com/linekeeper/linekeeper/wire"
 )
 
+func TestWindowFollowsTheLink(t *testing.T) {
+	for _, tt := range []struct {
+		weak bool
+		rate uint64 // bytes a second
+		want int
+	}{{false, 0, 3}, {false, 1200, 3}, {false, 8000, 3}, {false, 10_240, 5}, {false, 32_000, 8}, {false, 1 << 40, 8}, {true, 32_000, 3}} {
+		if got := window(tt.weak, tt.rate); got != tt.want {
+			t.Errorf("weak %v, %d bytes a second: %d, want %d", tt.weak, tt.rate, got, tt.want)
+		}
+	}
+}
+
 // FuzzDispatch gives a link what a hostile or broken broker might send.
 func FuzzDispatch(f *testing.F) {
 	f.Add("$file-response/ABCDEFGH", []byte(`{"vsn":"0.1","topic":"t","packet_id":1,"reason_code":0,"reason_description":"success"}`))

@@ -17,7 +17,9 @@ import (
 )
 
 const (
-	window        = 3  // messages without an answer
+	leastWindow   = 3  // messages without an answer, over a slow link, and to a receiver that does not say what it has
+	mostWindow    = 8  // over a faster one, so that it is not idle while a loss holds answers up
+	windowSpan    = 4  // seconds, how much of the link those may fill
 	saveEvery     = 16 // segments: what a crash sends again
 	maxAttempts   = 4  // file IDs, in one Deliver
 	maxMismatches = 3  // as many times the same bytes are sent again before the call is parked
@@ -222,9 +224,18 @@ func (tr *transfer) length(i int) int64 {
 	return min(wire.SegmentSize, tr.f.Size-int64(i)*wire.SegmentSize)
 }
 
+// window is how many messages may be without an answer: to a weak receiver, or to one over a link that has shown that it
+// carries so many bytes a second.
+func window(weak bool, rate uint64) int {
+	if weak {
+		return leastWindow
+	}
+	return int(min(max(windowSpan*rate/wire.SegmentSize, leastWindow), mostWindow))
+}
+
 // fill sends segments until the window is full or none is missing.
 func (tr *transfer) fill(ctx context.Context) error {
-	for ; len(tr.under) < window && tr.next < tr.segments; tr.next++ {
+	for most := window(tr.t.weak, tr.t.network.Rate()); len(tr.under) < most && tr.next < tr.segments; tr.next++ {
 		if tr.state.Acked.has(tr.next) || tr.isUnderWay(tr.next) {
 			continue
 		}
