@@ -149,13 +149,13 @@ func newUplink(d *device, status func() wire.Status, log *slog.Logger) (*uplink.
 	if err != nil {
 		return nil, err
 	}
-	d.id.tls.Time = d.time.Now
+	d.id.tls.Time, d.id.tls.VerifyConnection = d.time.Judge, d.time.shown
 	traffic := uplink.NewTraffic(int64(d.cfg.Uplink.Policy.Rate))
 	transports, err := newTransports(d.cfg.Uplink, d.id, traffic)
 	if err != nil {
 		return nil, err
 	}
-	return uplink.New(store{d.ring}, transports, uplink.Config{
+	return uplink.New(store{d.ring, d.time}, transports, uplink.Config{
 		Device: d.id.device, Epoch: d.ring.State().Epoch, ReceiptKey: d.id.receipt, Status: status, Observer: observer{log}, Log: log,
 		Priority:   d.cfg.Uplink.Priority,
 		Recipients: d.id.recipients.Told,
@@ -229,6 +229,18 @@ func (o observer) Parked(id call.ID, reason string) {
 }
 
 // store is the ring as the uplink wants it.
-type store struct{ *buffer.Ring }
+type store struct {
+	*buffer.Ring
+	time *timekeeper
+}
+
+// Accept keeps a receipt that was checked, and its time.
+func (s store) Accept(r call.Receipt, jws string) error {
+	err := s.Ring.Accept(r, jws)
+	if err == nil && r.Weak == "" { // else nobody has signed it
+		s.time.Receipted(r.Time)
+	}
+	return err
+}
 
 func (s store) OpenCall(id call.ID) (uplink.CallFile, error) { return s.Ring.OpenCall(id) }

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +18,7 @@ const (
 	keptClock = "clock" // name in the ring
 	saveClock = time.Hour
 	lookEvery = 2 * time.Second // at the clock
+	slack     = time.Minute     // behind the newest time known, a clock is still believed: words come late over a slow link
 	slightest = 2 * time.Second // by which a clock has to be off for headquarters' time to be better: it comes over a slow link
 )
 
@@ -25,14 +29,23 @@ type kept struct {
 	Grade    call.Grade    `json:"grade,omitempty"`  // of the clock then
 	Signed   call.Grade    `json:"signed,omitempty"` // of the best correction of this boot in the ledger; empty: there is none
 	Newest   time.Time     `json:"newest"`           // that was ever known
+	Until    time.Time     `json:"until,omitzero"`   // end of headquarters' certificates, the first of them; zero: none was seen
 }
 
 // timekeeper knows what time it is where the system's clock does not. It sets no clock: the unit's sandbox does not
 // allow that. What it learns of headquarters it keeps to itself, for the policy's hours; and it has what was signed by a
 // clock that was wrong corrected, once, by an entry of the ledger.
 //
-// Headquarters' certificate is judged by Now, which is never before the newest time that was ever known: a board that
-// wakes up in 1970 would else find it not valid yet, and never learn better.
+// Headquarters' certificate is judged by Judge, which is never before the newest time that was ever known (of the program,
+// of the recorder's certificate, of its own clock when that was right, and of headquarters' signed words and receipts): a
+// board that wakes up in 1970 would else find it not valid yet, and never learn better. A power cut forgets at most the
+// last hour of it.
+//
+// That time never goes back, so a headquarters whose clock was ahead by years must not move it: for a recorder without
+// another source of time every certificate would have ended, for ever, also when headquarters is put right. So what
+// headquarters says is believed only up to the end of the certificate by which it has shown who it is. It replaces that
+// long before, and the one that comes next ends later: whatever it said, its next certificate is good. A synchronised
+// clock goes before all that headquarters says.
 type timekeeper struct {
 	anchor  func() call.Anchor
 	correct func(at call.Anchor, add time.Duration, grade call.Grade) error
@@ -42,13 +55,14 @@ type timekeeper struct {
 	mu     sync.Mutex
 	kept   kept
 	saved  kept
-	hq     time.Duration // headquarters' time when this boot began, since 1970; 0: not known
-	looked time.Duration // boot time
+	hq     time.Duration        // headquarters' time when this boot began, since 1970; 0: not known
+	looked time.Duration        // boot time
+	ends   map[string]time.Time // of headquarters' certificates, by protocol, since the program started
 }
 
 // newTimekeeper goes on from what was kept; floor is a time that has surely passed.
 func newTimekeeper(anchor func() call.Anchor, stored []byte, floor time.Time) (*timekeeper, error) {
-	t := &timekeeper{anchor: anchor, log: slog.New(slog.DiscardHandler)}
+	t := &timekeeper{anchor: anchor, log: slog.New(slog.DiscardHandler), ends: map[string]time.Time{}}
 	if stored != nil {
 		if err := json.Unmarshal(stored, &t.kept); err != nil {
 			return nil, errors.New("what was kept of the clock is unreadable")
@@ -56,11 +70,9 @@ func newTimekeeper(anchor func() call.Anchor, stored []byte, floor time.Time) (*
 	}
 	t.saved = t.kept
 	if a := anchor(); t.kept.Boot != a.BootID { // what was not corrected of an earlier boot cannot be any more
-		t.kept = kept{Boot: a.BootID, Newest: t.kept.Newest}
+		t.kept = kept{Boot: a.BootID, Newest: t.kept.Newest, Until: t.kept.Until}
 	}
-	if t.kept.Newest.Before(floor) {
-		t.kept.Newest = floor
-	}
+	t.passed(floor)
 	return t, nil
 }
 
@@ -77,25 +89,37 @@ func buildTime() time.Time {
 	return info.ModTime()
 }
 
-// Now is the best that is known of the time, and never before a time that was known.
+// Now is the best that is known of the time.
 func (t *timekeeper) Now() time.Time {
 	now, _ := t.Clock()
 	return now
 }
 
-// Clock is the same, and says whether it is to be believed.
+// Judge is the time by which certificates are judged: Now, and never before a time that was known.
+func (t *timekeeper) Judge() time.Time {
+	now, _ := t.Clock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Before(t.kept.Newest) {
+		return t.kept.Newest
+	}
+	return now
+}
+
+// Clock is Now, and says whether it is to be believed.
 func (t *timekeeper) Clock() (now time.Time, known bool) {
 	a := t.anchor()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now, known = a.Wall, a.Grade != call.GradeNone
-	if t.hq != 0 && !a.Grade.Better(call.GradeHQ) {
-		now, known = time.Unix(0, int64(t.hq+a.BootTime)).UTC(), true
+	switch behind := t.kept.Newest.Sub(a.Wall); {
+	case a.Grade.Better(call.GradeHQ):
+		return a.Wall, true
+	case t.hq != 0:
+		return time.Unix(0, int64(t.hq+a.BootTime)).UTC(), true
+	case behind > 0:
+		return t.kept.Newest, a.Grade != call.GradeNone && behind < slack
 	}
-	if now.Before(t.kept.Newest) {
-		return t.kept.Newest, false
-	}
-	return now, known
+	return a.Wall, a.Grade != call.GradeNone
 }
 
 // Grade is that of the time that Clock tells.
@@ -116,14 +140,55 @@ func (t *timekeeper) Told(at time.Time) {
 	if off := at.Sub(a.Wall).Abs(); a.Grade.Better(call.GradeHQ) || a.Grade != call.GradeNone && off < slightest {
 		return
 	}
-	if at.After(t.kept.Newest) {
-		t.kept.Newest = at
+	if !t.likely(at) {
+		t.log.Error("headquarters' clock must be wrong: it tells a time after the end of its own certificate, which is not taken", "time", at, "certificate_ends", t.kept.Until)
+		return
 	}
+	t.passed(at)
 	if t.hq == 0 {
 		t.log.Info("the time is headquarters'", "off_by", at.Sub(a.Wall).Round(time.Second).String())
 	}
 	t.hq = time.Duration(at.UnixNano()) - a.BootTime
 	t.sign(a, at.Sub(a.Wall), call.GradeHQ)
+}
+
+// Receipted takes the time of a receipt whose signature was checked: it has passed, however late the receipt comes.
+func (t *timekeeper) Receipted(at time.Time) {
+	if t.anchor().Grade.Better(call.GradeHQ) {
+		return // and knows better
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.kept.Until.IsZero() && t.likely(at) {
+		t.passed(at)
+		t.save()
+	}
+}
+
+// passed moves the newest time known on; t.mu is held.
+func (t *timekeeper) passed(at time.Time) {
+	if at.After(t.kept.Newest) {
+		t.kept.Newest = at
+	}
+}
+
+// likely says whether headquarters can mean a time: it shows no certificate that has ended; t.mu is held.
+func (t *timekeeper) likely(at time.Time) bool {
+	return t.kept.Until.IsZero() || at.Before(t.kept.Until)
+}
+
+// shown is a tls.Config's VerifyConnection: it takes the end of headquarters' certificate, which was found good. Over each
+// protocol there may be another.
+func (t *timekeeper) shown(s tls.ConnectionState) error {
+	if len(s.PeerCertificates) == 0 {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ends[s.NegotiatedProtocol] = s.PeerCertificates[0].NotAfter
+	t.kept.Until = slices.MinFunc(slices.Collect(maps.Values(t.ends)), time.Time.Compare)
+	t.save()
+	return nil
 }
 
 // look notices when the system's clock was set, and has what was signed before corrected. It is called often.
@@ -169,7 +234,7 @@ func (t *timekeeper) sign(before call.Anchor, add time.Duration, grade call.Grad
 func (t *timekeeper) save() {
 	now, was := t.kept, t.saved
 	drift := (now.Believed-was.Believed).Abs() < time.Second && now.Newest.Sub(was.Newest).Abs() < saveClock
-	if t.keep == nil || now.Boot == was.Boot && now.Grade == was.Grade && now.Signed == was.Signed && drift {
+	if t.keep == nil || now.Boot == was.Boot && now.Grade == was.Grade && now.Signed == was.Signed && now.Until.Equal(was.Until) && drift {
 		return
 	}
 	b, err := json.Marshal(now)

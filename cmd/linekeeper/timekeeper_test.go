@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"testing"
 	"time"
@@ -87,7 +89,7 @@ func TestTimeOfHeadquarters(t *testing.T) {
 	}
 	// After a power cut, in 1970 again, no time before the newest known is believed.
 	b.now = call.Anchor{BootID: "B", BootTime: time.Second, Wall: epochDay, Grade: call.GradeNone}
-	if now := b.start(t, build).Now(); now.Before(truth.Add(-saveClock)) {
+	if now := b.start(t, build).Judge(); now.Before(truth.Add(-saveClock)) {
 		t.Errorf("certificates are judged by %v", now)
 	}
 }
@@ -104,5 +106,87 @@ func TestGoodClockIsLeft(t *testing.T) {
 	k.Told(truth.Add(time.Minute)) // a clock that has drifted
 	if now, _ := k.Clock(); len(b.signed) != 1 || !now.Equal(truth.Add(time.Minute)) {
 		t.Errorf("%q, %v", b.signed, now)
+	}
+}
+
+// shows has headquarters show a certificate that ends so.
+func shows(t *testing.T, k *timekeeper, protocol string, end time.Time) {
+	t.Helper()
+	if err := k.shown(tls.ConnectionState{NegotiatedProtocol: protocol, PeerCertificates: []*x509.Certificate{{NotAfter: end}}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReceiptsMoveTheFloor has the time of receipts hold through a power cut, and never go back.
+func TestReceiptsMoveTheFloor(t *testing.T) {
+	b := &clockless{now: call.Anchor{BootID: "A", BootTime: time.Second, Wall: epochDay, Grade: call.GradeNone}}
+	build := truth.AddDate(-2, 0, 0)
+	k := b.start(t, build)
+	k.Receipted(truth.AddDate(0, -1, 0))
+	if now := k.Judge(); !now.Equal(build) {
+		t.Errorf("a receipt by nobody knows whom moved it to %v", now)
+	}
+	shows(t, k, "h2", truth.AddDate(0, 6, 0))
+	k.Receipted(truth)
+	k.Receipted(truth.AddDate(0, -1, 0)) // it was given a month ago
+	if now, known := k.Clock(); known || !now.Equal(truth) {
+		t.Errorf("%v, %v", now, known)
+	}
+	b.now = call.Anchor{BootID: "B", BootTime: time.Second, Wall: epochDay, Grade: call.GradeNone}
+	if now := b.start(t, build).Judge(); !now.Equal(truth) {
+		t.Errorf("after a power cut: %v", now)
+	}
+}
+
+// TestHeadquartersAheadByYears has a recorder without a clock judge headquarters' next certificate good, whatever
+// headquarters once said the time was.
+func TestHeadquartersAheadByYears(t *testing.T) {
+	b := &clockless{now: call.Anchor{BootID: "A", BootTime: time.Second, Wall: epochDay, Grade: call.GradeNone}}
+	k := b.start(t, truth.AddDate(-1, 0, 0))
+	end := truth.AddDate(0, 8, 0)
+	shows(t, k, "h2", end)
+	shows(t, k, "", truth.AddDate(20, 0, 0)) // a broker's
+	k.Told(truth)
+	signed := len(b.signed)
+	for _, wrong := range []time.Time{end, truth.AddDate(1, 0, 0), truth.AddDate(10, 0, 0), truth.AddDate(5000, 0, 0)} {
+		k.Told(wrong)
+		k.Receipted(wrong)
+	}
+	if now, known := k.Clock(); !known || !now.Equal(truth) || len(b.signed) != signed {
+		t.Errorf("%v, %v, corrections %q", now, known, b.signed)
+	}
+	k.Receipted(end.Add(-time.Second)) // as wrong as it can be
+	b.now = call.Anchor{BootID: "B", BootTime: time.Second, Wall: epochDay, Grade: call.GradeNone}
+	k = b.start(t, truth.AddDate(-1, 0, 0))
+	if now := k.Judge(); now.After(end) {
+		t.Errorf("headquarters' certificate of before, which it still shows, is judged by %v: it ends %v", now, end)
+	}
+	shows(t, k, "h2", end)
+	k.Told(truth.Add(time.Hour)) // put right
+	if now, known := k.Clock(); !known || !now.Equal(truth.Add(time.Hour)) || !k.Judge().Equal(end.Add(-time.Second)) {
+		t.Errorf("%v, %v, certificates by %v", now, known, k.Judge())
+	}
+}
+
+// TestSynchronisedClockGoesFirst has a clock that NTP has set be believed, whatever headquarters' time is.
+func TestSynchronisedClockGoesFirst(t *testing.T) {
+	b := &clockless{now: call.Anchor{BootID: "A", BootTime: time.Second, Wall: truth, Grade: call.GradeNTP}}
+	k := b.start(t, truth.AddDate(0, 3, 0)) // the program was put there by a wrong clock
+	shows(t, k, "h2", truth.AddDate(1, 0, 0))
+	k.Told(truth.AddDate(0, 5, 0))
+	k.Receipted(truth.AddDate(0, 5, 0))
+	if now, known := k.Clock(); !known || !now.Equal(truth) || !k.Judge().Equal(truth.AddDate(0, 3, 0)) {
+		t.Errorf("%v, %v, certificates by %v", now, known, k.Judge())
+	}
+}
+
+// TestClockLittleBehind has a clock of the board that is a little behind headquarters' receipts stay believed.
+func TestClockLittleBehind(t *testing.T) {
+	b := &clockless{now: call.Anchor{BootID: "A", BootTime: time.Second, Wall: truth, Grade: call.GradeRTC}}
+	k := b.start(t, time.Time{})
+	shows(t, k, "h2", truth.AddDate(1, 0, 0))
+	k.Receipted(truth.Add(time.Second))
+	if now, known := k.Clock(); !known || !now.Equal(truth.Add(time.Second)) {
+		t.Errorf("%v, %v", now, known)
 	}
 }
