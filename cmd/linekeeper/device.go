@@ -28,6 +28,7 @@ type device struct {
 	cfg      config
 	id       identity
 	ring     *buffer.Ring
+	beside   bool // the ring is not on its own file system
 	recorder *recorder.Recorder
 	lines    []*recorder.Line // in the order of the settings
 	hooks    map[string]*hook // of lines that have one, by name
@@ -47,7 +48,10 @@ func openDevice(cfg config, id identity, clock recorder.Clock, observer recorder
 	if err != nil {
 		return nil, err
 	}
-	d := &device{cfg: cfg, id: id, hooks: openHooks(cfg.Lines, log)}
+	d := &device{cfg: cfg, id: id, beside: cfg.ringIsBeside(), hooks: openHooks(cfg.Lines, log)}
+	if d.beside {
+		log.Error(ringBeside, "ring", cfg.ringDir(), "MiB", size>>20)
+	}
 	ring, found, err := buffer.Open(buffer.Options{
 		Dir:          cfg.ringDir(),
 		Index:        cfg.indexFile(),

@@ -189,6 +189,10 @@ func (k *keeper) conditions(ring buffer.Status) (c call.Conditions, reasons []st
 		c.Alarm = true
 		because("calls on hold take %s of the ring, more than a quarter: fetch them from headquarters, and let some go with `linekeeper hold --off`", bytesText(ring.HeldBytes))
 	}
+	if k.beside {
+		c.Alarm = true
+		because(ringBeside)
+	}
 	if ring.Err != "" {
 		c.Fault = true
 		because("the card cannot be written: %s", ring.Err)

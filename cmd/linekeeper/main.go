@@ -34,7 +34,7 @@ are not on the stick.`,
 	var o options
 	o.AddConfig(root, defaultConfig)
 	root.AddCommand(proof.VerifyCommand(proof.Headquarters{}), proof.OpenCommand(), runCommand(&o), statusCommand(&o), inputsCommand(&o), meterCommand(&o), callsCommand(&o),
-		replayCommand(&o), selftestCommand(&o), pauseCommand(&o), holdCommand(&o), uplinkCommand(&o), courierCommand(&o), provisionCommand(&o), stickCommand(&o), networksCommand(), command.CheckConfig("linekeeper run", describe))
+		replayCommand(&o), selftestCommand(&o), pauseCommand(&o), holdCommand(&o), uplinkCommand(&o), courierCommand(&o), provisionCommand(&o), stickCommand(&o), networksCommand(), owesCommand(&o), command.CheckConfig("linekeeper run", describe))
 	return root
 }
 

@@ -35,9 +35,9 @@ func (s *ringSize) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// ringBytes is how large the ring is to be, in bytes.
+// ringBytes is how large the ring is to be, in bytes. One that is not where it should be takes what may be had there.
 func (c *config) ringBytes() (int64, error) {
-	if c.Ring.Size != autoSize {
+	if c.Ring.Size != autoSize && !c.ringIsBeside() {
 		return int64(c.Ring.Size), nil
 	}
 	total, own, err := fileSystemOf(c.ringDir())

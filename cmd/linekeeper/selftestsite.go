@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -214,6 +215,9 @@ func (t *selftester) card() selftest.Result {
 		room = max(0, size-selftest.Used(t.cfg.ringDir()))
 	}
 	r := selftest.Card(&selftest.Folder{Dir: dir}, dir, room)
+	if r.Verdict == selftest.Pass && (t.cfg.ringIsBeside() || t.status != nil && slices.Contains(t.status.Reasons, ringBeside)) {
+		r.Verdict, r.Says, r.Do = selftest.Fail, "the ring's own file system is not mounted", "see `linekeeper status`, and take another card if it stays so"
+	}
 	if r.Verdict == selftest.Pass && t.status != nil {
 		for _, l := range t.status.Lines {
 			if strings.Contains(l.Alarm, recorder.AlarmNotStored) {
