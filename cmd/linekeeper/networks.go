@@ -19,7 +19,8 @@ func networksCommand() *cobra.Command {
 		Use:   "networks --into FOLDER BUNDLE",
 		Short: "Write NetworkManager's profiles of a bundle's networks",
 		Long: `What linekeeper-networks.service runs, as root and without the recorder's rights: writes a profile for each network of the bundle
-that was applied into FOLDER, and removes those of an earlier one. Profiles that others have put there stay.`,
+that was applied into FOLDER, and removes those of an earlier one; of a bundle that is empty, as after a reset, all. Profiles that
+others have put there stay.`,
 		Hidden: true,
 		Args:   command.Exactly(1, "the bundle, bundle.jws of the identity"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,9 +35,11 @@ that was applied into FOLDER, and removes those of an earlier one. Profiles that
 			if err != nil {
 				return fmt.Errorf("read the bundle: %w", err)
 			}
-			b, err := wire.VerifyBundle(pinned, strings.TrimSpace(string(jws)))
-			if err != nil {
-				return err
+			var b wire.Bundle
+			if text := strings.TrimSpace(string(jws)); text != "" {
+				if b, err = wire.VerifyBundle(pinned, text); err != nil {
+					return err
+				}
 			}
 			if err := wire.CheckNetworks(b.Networks); err != nil {
 				return err
@@ -51,7 +54,10 @@ that was applied into FOLDER, and removes those of an earlier one. Profiles that
 					return fmt.Errorf("say whose radio rules hold: %w", err)
 				}
 			}
-			if changed {
+			switch {
+			case changed && b.Number == 0:
+				fmt.Fprintln(cmd.OutOrStdout(), "no bundle, and no networks any more")
+			case changed:
 				fmt.Fprintf(cmd.OutOrStdout(), "%d networks of the bundle of %s\n", len(profiles), b.Time.Format("2006-01-02 15:04"))
 			}
 			return nil

@@ -399,6 +399,17 @@ func TestNetworks(t *testing.T) {
 	if where, wrong := os.ReadFile(country); err != nil || wrong != nil || len(files) != 0 || len(where) != 0 {
 		t.Errorf("%v, %v, %q, %v", files, err, where, wrong)
 	}
+	// After a reset the unit gives it an empty bundle.
+	i.bundle(func(b *wire.Bundle) {
+		b.Networks = []wire.Network{{Kind: wire.NetworkMobile, Name: "internet", PIN: "0000"}}
+	})
+	networks()
+	none := filepath.Join(t.TempDir(), "none")
+	check(t, os.WriteFile(none, []byte("\n"), 0o600))
+	code, out, errs := i.run("networks", "--into", into, "--country", country, none)
+	if files, err = filepath.Glob(filepath.Join(into, "*")); code != 0 || errs != "" || !strings.HasPrefix(out, "no bundle") || err != nil || len(files) != 0 {
+		t.Errorf("exit code %d, %s%s, %v, %v", code, out, errs, files, err)
+	}
 	if code, _, _ := i.run("networks", "x"); code != 2 {
 		t.Errorf("without a folder: exit code %d", code)
 	}

@@ -143,7 +143,7 @@ func (c config) askReset(ctx context.Context, button *gpio.Contact, reset func()
 	go func() { defer close(dark); lights.run(ctx) }()
 	defer func() { cancel(); <-dark }()
 	began := time.Now()
-	d := resetDialog{wouldLose: func() bool { return c.wouldLose(log) }}
+	d := resetDialog{wouldLose: func() bool { return c.ringIsBeside() || c.wouldLose(log) }}
 	tick := time.NewTicker(resetLook)
 	defer tick.Stop()
 	for before := resetBegins; ; {
@@ -224,8 +224,13 @@ func (c config) reset(log *slog.Logger) error {
 	if err := writeDurably(c.resetMark(), nil); err != nil {
 		return fmt.Errorf("reset: %w", err)
 	}
-	var all []error
-	for _, name := range []string{c.identityDir(), c.identityDir() + ".new", c.ringDir(), c.indexFile(), c.indexFile() + "-wal", c.indexFile() + "-shm", c.handedOver()} {
+	// The identity goes at once, and not file by file: linekeeper-networks.path looks, and nothing is to be left for it to find.
+	next := c.identityDir() + ".new"
+	all := []error{c.emptyRing(), os.RemoveAll(next)}
+	if err := os.Rename(c.identityDir(), next); !errors.Is(err, fs.ErrNotExist) {
+		all = append(all, err)
+	}
+	for _, name := range []string{c.identityDir(), next, c.indexFile(), c.indexFile() + "-wal", c.indexFile() + "-shm", c.handedOver()} {
 		all = append(all, os.RemoveAll(name))
 	}
 	if err := errors.Join(append(all, syncFolder(c.Data))...); err != nil {
@@ -236,4 +241,19 @@ func (c config) reset(log *slog.Logger) error {
 	}
 	log.Warn("this recorder was reset: it has no key, no headquarters and no calls any more")
 	return nil
+}
+
+// emptyRing leaves the folder, which a file system may be mounted on, and what is of that.
+func (c *config) emptyRing() error {
+	entries, err := os.ReadDir(c.ringDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	all := []error{err}
+	for _, e := range entries {
+		if name := e.Name(); name != notMounted && name != "lost+found" {
+			all = append(all, os.RemoveAll(filepath.Join(c.ringDir(), name)))
+		}
+	}
+	return errors.Join(append(all, syncFolder(c.ringDir()))...)
 }

@@ -77,6 +77,7 @@ func TestReset(t *testing.T) {
 	i.bundle(nil)
 	i.apply()
 	check(t, os.MkdirAll(filepath.Join(i.data, "ring"), 0o700))
+	check(t, os.MkdirAll(filepath.Join(i.data, "ring", "lost+found"), 0o700))
 	for _, name := range []string{"ring/0001.seg", "index.db", "index.db-wal", "stick-report.json"} {
 		check(t, os.WriteFile(filepath.Join(i.data, name), []byte("x"), 0o600))
 	}
@@ -91,6 +92,9 @@ func TestReset(t *testing.T) {
 		check(t, resetIfAsked(t.Context(), i.config, log))
 		if got := i.state(); got != "" {
 			t.Errorf("left: %s", got)
+		}
+		if _, err := os.Stat(filepath.Join(i.data, "ring", "lost+found")); err != nil {
+			t.Errorf("a file system may be mounted there, whose folders these are: %v", err)
 		}
 	}
 	if c, err := loadConfig(i.config); err != nil || !c.isNew() {

@@ -162,7 +162,7 @@ func (b *Board) unwritten(t *testing.T) {
 
 // TestVirt boots the image on a card of 8 GiB: first boot, a recorder that waits, and runs when it has a bundle, the bundle's
 // networks, a ring as large as its file system, nothing written to the roots, nobody listening; a power cut, and the same device
-// again; then without a kernel in root A.
+// again; a factory reset; then without a kernel in root A.
 func TestVirt(t *testing.T) {
 	card := copyImage(t, cardSize)
 	b := virt(t, Virt{Card: card})
@@ -205,6 +205,7 @@ func TestVirt(t *testing.T) {
 		t.Errorf("root %s runs", slot)
 	}
 	b.unwritten(t)
+	b.becomesNew(t)
 	b.PowerCut()
 
 	debugfs(t, card, rootAAt, "rm boot/vmlinuz")
@@ -233,6 +234,19 @@ func (b *Board) hasNetworks(t *testing.T) {
 	b.run(t, "! journalctl --no-pager | grep -F 'password; '")
 }
 
+// becomesNew finishes a factory reset, as one that was cut short is finished at the next start: nothing is left of the key, of
+// calls, and of the networks' secrets.
+func (b *Board) becomesNew(t *testing.T) {
+	t.Helper()
+	b.run(t, "systemctl stop linekeeper && touch /var/lib/linekeeper/reset && systemctl start linekeeper")
+	b.until(t, "linekeeper status | grep -q 'not set up'")
+	b.until(t, "test -z \"$(ls -A /data/etc/network)\"")
+	b.until(t, "! nmcli -t -f NAME,TYPE connection show | grep 'internet\\|office'")
+	if left := b.run(t, "cd /var/lib/linekeeper && ls -d identity* index* reset ring/* 2>/dev/null; true"); left != "ring/lost+found" {
+		t.Errorf("after a reset these are left: %s", left)
+	}
+}
+
 // ringFits checks that the ring is as large as its file system, but for its spare.
 func (b *Board) ringFits(t *testing.T) {
 	t.Helper()
@@ -257,6 +271,61 @@ func (b *Board) ringFits(t *testing.T) {
 func debugfs(t *testing.T, card string, at int64, command string) {
 	t.Helper()
 	run(t, "debugfs", "-w", "-R", command, fmt.Sprintf("%s?offset=%d", card, at))
+}
+
+// TestRingAway boots a recorder whose ring's partition cannot be mounted: it records beside it, and says so; and when it
+// can be mounted again it is not, until headquarters has what is beside it.
+func TestRingAway(t *testing.T) {
+	card := copyImage(t, cardSize)
+	configure(t, card)
+	b := virt(t, Virt{Card: card})
+	b.divided(t)
+	b.run(t, "modprobe snd-aloop")
+	b.until(t, "systemctl is-active --quiet linekeeper.service && ls /var/lib/linekeeper/ring/*.lkr")
+	b.run(t, "! linekeeper status | grep -F 'not mounted'")
+	six := strings.Fields(b.run(t, "sync; cat /sys/class/block/vda6/start /sys/class/block/vda6/size"))
+	b.PowerCut()
+
+	aside := filepath.Join(filepath.Dir(card), "aside.img")
+	run(t, "cp", "--sparse=always", card, aside)
+	run(t, "sh", "-c", fmt.Sprintf("fallocate --punch-hole --offset $((%s * 512)) --length $((%s * 512)) %s", six[0], six[1], card))
+	b = virt(t, Virt{Card: card})
+	b.isBeside(t)
+	b.PowerCut()
+
+	run(t, "dd", "if="+aside, "of="+card, "bs=512", "skip="+six[0], "seek="+six[0], "count="+six[1], "conv=notrunc,sparse", "status=none")
+	b = virt(t, Virt{Card: card})
+	b.isBeside(t)
+	// As headquarters' receipts would have it.
+	b.run(t, "systemctl stop linekeeper && rm /var/lib/linekeeper/ring/*.lkr && systemctl restart linekeeper-card && systemctl start linekeeper")
+	b.divided(t)
+	b.until(t, "linekeeper status && ! linekeeper status | grep -F 'not mounted'")
+}
+
+// isBeside checks that the recorder keeps calls beside the ring's file system, and says so.
+func (b *Board) isBeside(t *testing.T) {
+	t.Helper()
+	b.run(t, "modprobe snd-aloop")
+	status := b.until(t, "linekeeper status | grep -q 'front desk' && linekeeper status")
+	if !strings.Contains(status, "the ring's own file system is not mounted") {
+		t.Errorf("its status: %s", status)
+	}
+	b.until(t, "systemctl is-active --quiet linekeeper linekeeper-slot")
+	if out := b.run(t, "! findmnt /var/lib/linekeeper/ring && ls /var/lib/linekeeper/ring/*.lkr"); !strings.Contains(out, "segment") {
+		t.Errorf("where it records: %s", out)
+	}
+}
+
+// configure puts settings onto a card, of a line and of calls in clear.
+func configure(t *testing.T, card string) {
+	t.Helper()
+	toml := filepath.Join(filepath.Dir(card), "linekeeper.toml")
+	if err := os.WriteFile(toml, []byte(settings+"[seal]\nclear = true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	debugfs(t, card, dataAt, "rm etc/linekeeper/linekeeper.toml")
+	debugfs(t, card, dataAt, "write "+toml+" etc/linekeeper/linekeeper.toml")
+	debugfs(t, card, dataAt, "set_inode_field etc/linekeeper/linekeeper.toml mode 0100644")
 }
 
 // TestFirstBootCuts logs all writes of a first boot, cuts the power at random moments of it, each time losing what no flush
@@ -294,13 +363,7 @@ func TestFirstBootCuts(t *testing.T) {
 func TestPi(t *testing.T) {
 	card := copyImage(t, 4<<30)
 	folder := filepath.Dir(card)
-	toml := filepath.Join(folder, "linekeeper.toml")
-	if err := os.WriteFile(toml, []byte(settings+"[seal]\nclear = true\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	debugfs(t, card, dataAt, "rm etc/linekeeper/linekeeper.toml")
-	debugfs(t, card, dataAt, "write "+toml+" etc/linekeeper/linekeeper.toml")
-	debugfs(t, card, dataAt, "set_inode_field etc/linekeeper/linekeeper.toml mode 0100644")
+	configure(t, card)
 	for _, name := range []string{"u-boot.bin", "bcm2837-rpi-3-b.dtb"} {
 		run(t, "mcopy", "-i", fmt.Sprintf("%s@@%d", card, bootAt), "::"+name, folder)
 	}
