@@ -125,13 +125,16 @@ const notSetUp = "not set up: put in a stick with a bundle, or write the setting
 func waitForBundle(ctx context.Context, c config, log *slog.Logger) error {
 	log.Info("waiting for a stick with a bundle: this recorder is not set up", "settings", c.file)
 	lights, board, watch := openLights(c.Light, log), new(signBoard), watchBundle(c.provisionedFile())
-	reasons := []string{notSetUp}
-	if c.ringIsBeside() {
-		reasons = append(reasons, ringBeside)
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+controlStick, board.answer)
 	mux.Handle("GET "+controlStatus, answerJSON(func() (statusReport, error) {
+		reasons := []string{notSetUp}
+		if c.ringIsBeside() {
+			reasons = append(reasons, ringBeside)
+		}
+		if shown := board.shown(time.Now()); shown != "" {
+			reasons = append(reasons, signs[shown].words)
+		}
 		return statusReport{
 			Status: wire.Status{Time: time.Now().UTC(), Software: version, State: call.StateAlarm, Lines: []wire.LineStatus{},
 				Reasons: reasons},

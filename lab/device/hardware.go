@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/linekeeper/linekeeper/lab/device/frame"
 	"github.com/linekeeper/linekeeper/pcm"
 )
 
@@ -40,29 +39,6 @@ func (d *Device) Pull(ctx context.Context, number int, high bool) error {
 	}
 	_, err = d.Shell(ctx, fmt.Sprintf("echo %s >%s/pull", map[bool]string{true: "pull-up", false: "pull-down"}[high], line))
 	return err
-}
-
-// Edge is a change of a line's level, or its level at first.
-type Edge struct {
-	At   time.Duration // since the watch began
-	High bool
-}
-
-// Watch looks at a line of the GPIO chip every 5 ms for some time, and gives its level at first and its changes.
-func (d *Device) Watch(ctx context.Context, number int, length time.Duration) ([]Edge, error) {
-	line, err := d.line(ctx, number)
-	if err != nil {
-		return nil, err
-	}
-	r, err := d.ask(ctx, frame.Request{Sample: &frame.Sample{Path: line + "/value", Interval: 5 * time.Millisecond, Length: length}})
-	if err != nil {
-		return nil, fmt.Errorf("watch GPIO line %d: %w", number, err)
-	}
-	var edges []Edge
-	for _, c := range r.Changes {
-		edges = append(edges, Edge{At: c.At, High: c.Value == "1"})
-	}
-	return edges, nil
 }
 
 // Cards is how many sound cards there are, named Line1 and Line2. What is played into a card's device 0 is recorded from

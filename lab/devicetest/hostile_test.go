@@ -148,28 +148,30 @@ func (o *office) longCall() (hangUp func()) {
 	return func() { cancel(); over.Wait() }
 }
 
-// endure puts a stick in and pulls it once its unit has ended, or, where there is to be none, after some seconds. While a call
-// goes on the light is on anyway: of its signs only those that somebody can tell from that count.
+// endure puts a stick in and pulls it once its unit has ended and the light says nothing more of it, or, where there is to be none,
+// after some seconds. While a call goes on the light is on anyway: of its signs only those that somebody can tell from that count.
 func (o *office) endure(s usbStick, ignored bool) []string {
 	o.t.Helper()
 	const ended = `journalctl --boot --unit='linekeeper-stick@*' --output=cat | grep -c '^Finished linekeeper-stick\|^Failed to start linekeeper-stick'; true`
 	before := o.tells(ended)
-	patience := 30 * time.Second
+	patience := time.Minute
 	if ignored {
 		patience = 3 * time.Second // times slowest
 	}
-	looks := 0 // since it has ended
-	signs := o.watchSigns(func() { o.putIn(s) }, func(signs []string) bool {
-		if o.tells(ended) > before {
-			looks++
+	over := false
+	signs := o.watchSigns(func() { o.putIn(s) }, func([]string) bool {
+		was := over
+		if over = o.tells(ended) > before; over {
+			o.signless()
 		}
-		return slices.Contains(signs, signAccepted) || slices.Contains(signs, signRefused) || looks > 2
+		return was // by one look of the light more
 	}, patience)
-	if ignored == (o.tells(ended) > before) {
+	if ignored == over {
 		o.t.Errorf("a unit for the stick: %t", !ignored)
 	}
 	o.pullOut()
 	o.settled()
+	o.signless()
 	return signs
 }
 

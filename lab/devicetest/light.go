@@ -87,14 +87,15 @@ func readSigns(edges []device.Edge) (signs []string) {
 			signs = append(signs, sign)
 		}
 	}
-	fast, blinks := 0, 0
+	blinks := 0
+	var lit []time.Duration             // when it was lit, of late
 	for i := 1; i+1 < len(edges); i++ { // whole intervals
 		lasted := edges[i+1].At - edges[i].At
 		near := func(want time.Duration) bool { return (lasted - want).Abs() < want/3+20*ms }
-		if near(100 * ms) {
-			fast++
-		} else {
-			fast = 0
+		if edges[i].High {
+			for lit = append(lit, edges[i].At); edges[i].At-lit[0] > 2500*ms; {
+				lit = lit[1:]
+			}
 		}
 		if edges[i].High && near(150*ms) {
 			blinks++
@@ -109,7 +110,7 @@ func readSigns(edges []device.Edge) (signs []string) {
 		switch {
 		case edges[i].High && near(3000*ms):
 			saw(signAccepted)
-		case fast == 15: // of nineteen intervals, one or the other of which may be late
+		case len(lit) >= 8: // no other sign blinks so often in that time, and of ten some may be late
 			saw(signRefused)
 		case !edges[i].High && near(650*ms) && i > 2 && !edges[i-2].High && (edges[i-1].At-edges[i-2].At-150*ms).Abs() < 70*ms:
 			saw(signReading)

@@ -139,6 +139,12 @@ func (o *office) settled() {
 	must(o.device.Poll(within(o.t, 2*time.Minute), `test -z "$(systemctl list-units --all --no-legend --plain 'linekeeper-stick@*' | awk '$3 != "inactive" && $3 != "failed"')"`))(o.t)
 }
 
+// signless waits until the light says nothing more of a stick: what is seen then is of the next one.
+func (o *office) signless() {
+	o.t.Helper()
+	must(o.device.Poll(within(o.t, time.Minute), "status=$(linekeeper status) && ! echo \"$status\" | grep -q 'a stick '"))(o.t)
+}
+
 // visit puts a stick in, waits until the light says of it what is wanted, and pulls it, as an installer does.
 func (o *office) visit(s usbStick, want string) {
 	o.t.Helper()
@@ -148,54 +154,33 @@ func (o *office) visit(s usbStick, want string) {
 	}, 40*time.Second)
 	o.pullOut()
 	o.settled()
+	o.signless()
 	o.t.Logf("the light said %v of the stick, within %v", seen, time.Since(begin).Round(time.Second))
 	if !slices.Contains(seen, want) || len(slices.DeleteFunc(seen, func(s string) bool { return s == signReading })) != 1 {
 		o.t.Errorf("the light said %v, wanted %s; report: %s; journal: %s", seen, want, s.report(), o.stickJournal())
 	}
 }
 
-// watchSigns does something, and gives all that the light said until there is enough, which is asked every few seconds, or patience ends. Two look at the
-// light, so that what one sees in two halves the other sees whole.
-func (o *office) watchSigns(do func(), enough func([]string) bool, patience time.Duration) (all []string) {
+// watchSigns does something, and gives all that the light said from before it on, until there is enough, which is asked every
+// second, or patience ends.
+func (o *office) watchSigns(do func(), enough func([]string) bool, patience time.Duration) (signs []string) {
 	o.t.Helper()
-	const length = 10 * time.Second
-	ctx, stop := context.WithCancel(within(o.t, patience))
-	defer stop()
-	found := make(chan []string)
-	looking := 2
-	for i := range looking {
-		go func() {
-			for first := true; ctx.Err() == nil; first = false {
-				lasts := length
-				if first && i == 1 {
-					lasts /= 2
-				}
-				edges, err := o.device.Watch(ctx, pin, lasts)
-				if err != nil {
-					break
-				}
-				found <- append([]string{}, readSigns(edges)...)
-			}
-			found <- nil
-		}()
-	}
+	ctx := within(o.t, time.Minute+patience)
+	w := must(o.device.BeginWatch(ctx, pin))(o.t)
 	do()
-	for looking > 0 {
-		signs := <-found
-		if signs == nil { // that one has ended
-			looking--
-			continue
+	for until := time.Now().Add(slowest * patience); ; o.talk(time.Second) {
+		edges, _, err := w.Edges(ctx)
+		if err != nil {
+			o.t.Fatal(err)
 		}
-		for _, s := range signs {
-			if !slices.Contains(all, s) {
-				all = append(all, s)
-			}
-		}
-		if enough(all) {
-			stop()
+		if signs = readSigns(edges); enough(signs) || time.Now().After(until) {
+			break
 		}
 	}
-	return all
+	if err := w.End(ctx); err != nil {
+		o.t.Fatal(err)
+	}
+	return signs
 }
 
 // stickJournal is what the units of sticks have said.

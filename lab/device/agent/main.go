@@ -1,5 +1,5 @@
-// Command agent is the lab's hand in a virtual device: it executes commands, copies files, samples pins, presses keys and
-// is USB sound cards for the host, over a virtio-serial port, so that nothing of it depends on the guest's network.
+// Command agent is the lab's hand in a virtual device: it executes commands, copies files, presses keys and is USB sound cards
+// for the host, over a virtio-serial port, so that nothing of it depends on the guest's network.
 //
 //	agent serve    answer the host for ever
 //	agent gpio     make the simulated GPIO chip, with lines named as a Raspberry Pi's
@@ -104,8 +104,6 @@ func (a *agent) answer(ctx context.Context, q frame.Request) (r frame.Reply) {
 		err = write(*q.Write)
 	case q.Read != nil:
 		r.Data, err = os.ReadFile(q.Read.Path)
-	case q.Sample != nil:
-		r.Changes, err = sample(ctx, *q.Sample)
 	case q.USB != nil:
 		err = a.ports.do(ctx, *q.USB)
 	case q.Key != nil:
@@ -159,31 +157,6 @@ func write(q frame.Write) error {
 		return err
 	}
 	return os.Rename(temp, q.Path)
-}
-
-func sample(ctx context.Context, q frame.Sample) ([]frame.Change, error) {
-	var changes []frame.Change
-	begin := time.Now()
-	ticks := time.NewTicker(max(q.Interval, time.Millisecond))
-	defer ticks.Stop()
-	for {
-		text, err := os.ReadFile(q.Path)
-		if err != nil {
-			return changes, err
-		}
-		at, value := time.Since(begin), strings.TrimSpace(string(text))
-		if len(changes) == 0 || changes[len(changes)-1].Value != value {
-			changes = append(changes, frame.Change{At: at, Value: value})
-		}
-		if at >= q.Length {
-			return changes, nil
-		}
-		select {
-		case <-ticks.C:
-		case <-ctx.Done():
-			return changes, ctx.Err()
-		}
-	}
 }
 
 // makeChip makes a gpio-sim chip through its folder in configfs.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/linekeeper/linekeeper/lab/device/usbip"
 )
@@ -24,13 +23,12 @@ const Longest = 256 << 20
 // Request is what the host asks for. A Cancel ends the command of that ID.
 type Request struct {
 	ID     uint64
-	Cancel bool    `json:",omitempty"`
-	Run    *Run    `json:",omitempty"`
-	Write  *Write  `json:",omitempty"`
-	Read   *Read   `json:",omitempty"`
-	Sample *Sample `json:",omitempty"`
-	USB    *USB    `json:",omitempty"`
-	Key    *Key    `json:",omitempty"`
+	Cancel bool   `json:",omitempty"`
+	Run    *Run   `json:",omitempty"`
+	Write  *Write `json:",omitempty"`
+	Read   *Read  `json:",omitempty"`
+	USB    *USB   `json:",omitempty"`
+	Key    *Key   `json:",omitempty"`
 }
 
 // Run executes a command and waits for its end.
@@ -48,13 +46,6 @@ type Write struct {
 
 // Read reads a whole file.
 type Read struct{ Path string }
-
-// Sample reads a small file again and again, and tells when what stands in it changed.
-type Sample struct {
-	Path     string
-	Interval time.Duration
-	Length   time.Duration
-}
 
 // USB is about a USB port of the agent's own and the card in it: one of what follows Port is set.
 type USB struct {
@@ -103,20 +94,13 @@ func Hooks() map[string]Hook {
 
 // Reply is the agent's answer. The first one after a boot has no ID and says that the agent is there.
 type Reply struct {
-	ID      uint64   `json:",omitempty"`
-	Ready   bool     `json:",omitempty"`
-	Error   string   `json:",omitempty"` // why it could not be done at all
-	Code    int      `json:",omitempty"` // of a command: its exit code, or -1 where a signal ended it
-	Stdout  []byte   `json:",omitempty"`
-	Stderr  []byte   `json:",omitempty"`
-	Data    []byte   `json:",omitempty"`
-	Changes []Change `json:",omitempty"`
-}
-
-// Change is what stood in a sampled file from a time on, counted from the first sample.
-type Change struct {
-	At    time.Duration
-	Value string
+	ID     uint64 `json:",omitempty"`
+	Ready  bool   `json:",omitempty"`
+	Error  string `json:",omitempty"` // why it could not be done at all
+	Code   int    `json:",omitempty"` // of a command: its exit code, or -1 where a signal ended it
+	Stdout []byte `json:",omitempty"`
+	Stderr []byte `json:",omitempty"`
+	Data   []byte `json:",omitempty"`
 }
 
 // Send writes one message, with a single call of Write.
