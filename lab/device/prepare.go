@@ -150,16 +150,18 @@ func prepareInitrd(ctx context.Context, cacheDir, base string) (string, error) {
 	return name, os.Rename(name+".new", name)
 }
 
-// The agent runs as early as its port is there, and outside every sandbox.
+// The agent runs as early as its port is there, and outside every sandbox. On a busy host the port may be later than the system
+// waits for it: the agent is started again for as long as it takes.
 const agentUnit = `[Unit]
 Description=Agent of the lab
 DefaultDependencies=no
 After=systemd-remount-fs.service dev-virtio\x2dports-lab.agent.device
 Wants=dev-virtio\x2dports-lab.agent.device
+StartLimitIntervalSec=0
 [Service]
 ExecStart=/run/agent serve
 Restart=always
-RestartSec=0
+RestartSec=200ms
 OOMScoreAdjust=-1000
 `
 
