@@ -16,6 +16,7 @@ for program in linekeeper linekeeper-hq; do
 	cp "$here/$program.service" "$root/usr/lib/systemd/system/"
 	cp "$here/$program.sysusers.conf" "$root/usr/lib/sysusers.d/$program.conf"
 done
+cp /bin/true "$root/bin/sh"
 cp "$here/linekeeper-stick@.service" "$here"/linekeeper-networks.* "$root/usr/lib/systemd/system/"
 printf 'root:x:0:0:root:/:/bin/sh\n' >"$root/etc/passwd"
 printf 'root:x:0:\naudio:x:29:\n' >"$root/etc/group"
