@@ -142,7 +142,7 @@ func (o *office) settled() {
 // signless waits until the light says nothing more of a stick: what is seen then is of the next one.
 func (o *office) signless() {
 	o.t.Helper()
-	must(o.device.Poll(within(o.t, time.Minute), "status=$(linekeeper status) && ! echo \"$status\" | grep -q 'a stick '"))(o.t)
+	must(o.device.Poll(within(o.t, time.Minute), "status=$(linekeeper status) && ! echo \"$status\" | grep -q 'a stick \\(is\\|was\\) '"))(o.t)
 }
 
 // visit puts a stick in, waits until the light says of it what is wanted, and pulls it, as an installer does.
