@@ -18,11 +18,12 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 differs=0
 
-# files FOLDER lists all that stands in it, with type, owner, mode, time, size, target and content.
+# files FOLDER lists all that stands in it, with type, owner, mode, time, size, target and content; of links, whose times are lost
+# where they are copied out of an image, no time.
 files() {
 	(
 		cd "$1"
-		find . -printf '%P %y %U:%G %m %TY-%Tm-%Td %TH:%TM:%TS %s %l\n' | sort
+		find . ! -type l -printf '%P %y %U:%G %m %TY-%Tm-%Td %TH:%TM:%TS %s\n' -o -printf '%P %y %U:%G %m %l\n' | sort
 		find . -type f -print0 | sort -z | xargs -0 -r sha256sum
 	)
 }

@@ -10,8 +10,12 @@ cd "$(dirname "$0")/.."
 suite=${1:-trixie}
 
 packages=$(sed 's/ *#.*//; /^$/d' images/card/packages | paste -sd ,)
+# When the author changed it last: a rebase is no reason to make it anew.
+SOURCE_DATE_EPOCH=$(git log -1 --format=%at -- images/card/base images/card/packages images/card-base.sh)
+[ -n "$SOURCE_DATE_EPOCH" ] || SOURCE_DATE_EPOCH=0
+export SOURCE_DATE_EPOCH
 made_of=$( (
-	echo "$suite $packages"
+	echo "$suite $packages $SOURCE_DATE_EPOCH"
 	cat images/card-base.sh
 	find images/card/base -type f -print -exec cat {} + | sort
 ) | sha256sum | cut -c 1-16)
@@ -31,10 +35,9 @@ trap 'exit 1' INT TERM
 images/emulate-arm64.sh start "$work"
 mkdir -p .cache
 echo "making the card's root of Debian $suite for arm64, once; some minutes" >&2
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct -- images/card/base images/card/packages images/card-base.sh)
-[ -n "$SOURCE_DATE_EPOCH" ] || SOURCE_DATE_EPOCH=0
-export SOURCE_DATE_EPOCH
-# What the initramfs is made with is laid in before the packages come.
+# What the initramfs is made with is laid in before the packages come, with times that are nobody's checkout's.
+cp -r images/card/base "$work/base"
+find "$work/base" -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
 # shellcheck disable=SC2016 # expanded by mmdebstrap's shell
 timeout 7200 mmdebstrap --quiet --skip=check/qemu --dpkgopt=force-unsafe-io --arch=arm64 --variant=minbase \
 	--components='main non-free-firmware' --include="$packages" \
@@ -42,7 +45,7 @@ timeout 7200 mmdebstrap --quiet --skip=check/qemu --dpkgopt=force-unsafe-io --ar
 	--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='force-confold' \
 	--aptopt='Acquire::Retries "3"' \
 	--essential-hook='mkdir -p "$1/boot/firmware" "$1/data"; echo linekeeper >"$1/etc/hostname"' \
-	--essential-hook="sync-in $PWD/images/card/base /" \
+	--essential-hook="sync-in $work/base /" \
 	--customize-hook='printf "127.0.0.1 localhost linekeeper\n::1 localhost\n" >"$1/etc/hosts"' \
 	--customize-hook='ln -sf /run/NetworkManager/resolv.conf "$1/etc/resolv.conf"' \
 	--customize-hook='chroot "$1" passwd --quiet --lock root' \

@@ -39,7 +39,7 @@ said() { printf '%3d s  %s\n' $(($(date +%s) - begun)) "$*"; }
 mkdir "$work/root" "$work/boot" "$work/data"
 tar -C "$work/root" --numeric-owner -xpf "$base"
 said "root unpacked"
-tar -C images/card/root --owner=0 --group=0 --mode=u=rwX,go=rX -c . | tar -C "$work/root" -xp
+tar -C images/card/root --owner=0 --group=0 --mode=u=rwX,go=rX --mtime="@$SOURCE_DATE_EPOCH" -c . | tar -C "$work/root" -xp
 cp "$work"/built/linekeeper_*_arm64.deb "$work/root/linekeeper.deb"
 # What is mounted for that is gone with it.
 # shellcheck disable=SC2016 # expanded by the inner shell
