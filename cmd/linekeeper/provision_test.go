@@ -293,13 +293,27 @@ func TestSigns(t *testing.T) {
 		if how.pattern == 0 || how.words == "" {
 			t.Errorf("%s has no light, or no words", one)
 		}
-		board.set(one)
+		board.set(one, time.Now())
 		now := time.Now()
 		if board.shown(now) != one || board.shown(now.Add(how.shown+time.Second)) != "" {
 			t.Errorf("does not show %s, or for ever", one)
 		}
 		if lasting := one == stickReading || one == testRuns; board.verdict(now) == lasting {
 			t.Errorf("%s is a verdict: %t", one, lasting)
+		}
+	}
+	// The unit of a stick that was refused says so too, late on a busy machine: it is not shown twice. Of the next one it is.
+	board.set(stickRefused, now)
+	board.set(stickRefused, now.Add(5*time.Second))
+	if board.shown(now.Add(5*time.Second)) != "" {
+		t.Error("a refusal is shown twice")
+	}
+	for _, next := range []time.Duration{6 * time.Second, time.Minute} {
+		if next < 10*time.Second {
+			board.set(stickReading, now.Add(next))
+		}
+		if board.set(stickRefused, now.Add(next)); board.shown(now.Add(next)) != stickRefused {
+			t.Errorf("a refusal after %v is not shown", next)
 		}
 	}
 }

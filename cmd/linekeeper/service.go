@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/linekeeper/linekeeper/buffer"
 	"github.com/linekeeper/linekeeper/cmd/internal/selftest"
@@ -35,7 +36,7 @@ func (k *keeper) watchService(ctx context.Context) {
 // test makes a self-test beside the recorder that runs, shows it on the light, and has headquarters told.
 func (k *keeper) test(ctx context.Context) {
 	k.log.Info("a self-test begins", "reason", "the button")
-	k.sign.set(testRuns)
+	k.sign.set(testRuns, time.Now())
 	t := selftester{cfg: k.cfg}
 	results, err := t.run(ctx)
 	if ctx.Err() != nil {
@@ -62,9 +63,9 @@ func (k *keeper) test(ctx context.Context) {
 	}
 	k.log.Info("the self-test is over", "passed", result.Passed)
 	if result.Passed {
-		k.sign.set(testPassed)
+		k.sign.set(testPassed, time.Now())
 	} else {
-		k.sign.set(testFailed)
+		k.sign.set(testFailed, time.Now())
 	}
 	k.wake()
 }

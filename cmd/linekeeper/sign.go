@@ -71,14 +71,20 @@ func (s *signBoard) answer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no sign", http.StatusBadRequest)
 		return
 	}
-	s.set(request.State)
+	s.set(request.State, time.Now())
 	writeJSON(w, struct{}{})
 }
 
-func (s *signBoard) set(state sign) {
+// sameStick is within what time of a refusal another one is of the same stick: its unit says that it failed, whoever has said so.
+const sameStick = 10 * time.Second
+
+func (s *signBoard) set(state sign, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state, s.until = state, time.Now().Add(signs[state].shown)
+	if state == stickRefused && s.state == stickRefused && now.Before(s.until.Add(sameStick)) {
+		return
+	}
+	s.state, s.until = state, now.Add(signs[state].shown)
 }
 
 // shown is what is to be seen now; empty: nothing.
