@@ -158,10 +158,10 @@ fmt: $(LINT) ## format everything
 	$(LINT) fmt
 
 KILLS ?= 1000
-FAULTTIME ?= 20m
+FAULTTIME ?= 12m
 STRIDE ?= 1
 SEEDS ?= 1000
-DELIVERY ?= -calls 10000 -limit 25m
+DELIVERY ?= -calls 10000 -limit 17m
 .PHONY: fault
 fault: build ## what survives: each call of the ring to its card failed and cut (every STRIDE-th, for FAULTTIME), KILLS kills of the real program, 10,000 calls delivered through faults of all kinds
 	@lab/need.sh build run fault
@@ -171,7 +171,7 @@ fault: build ## what survives: each call of the ring to its card failed and cut 
 		go test -count 1 -v -timeout 55m -run 'TestEveryCutAndFault$$' ./buffer >.cache/fault.log || { grep -v '^=== ' .cache/fault.log | tail -n 60; exit 1; }
 	@grep 'fault_test.go' .cache/fault.log
 	@$(BUILD) -o bin/fault ./lab/fault
-	bin/fault -kills $(KILLS) -limit 30m
+	bin/fault -kills $(KILLS) -limit 20m
 	@$(BUILD) -o bin/delivery ./lab/delivery
 	bin/delivery $(DELIVERY)
 

@@ -22,10 +22,14 @@ const (
 	// atLeast is how many packets may be under way in any case: fewer, and the link would be idle while one is acknowledged.
 	atLeast = 2
 	// tolerant is a congestion control that does not take a loss by chance for a full queue. It is chosen where others are
-	// held back by losses, and only there: every 10 s it lets the link run empty for a round trip, to measure it.
+	// held back by losses, and only there: every 10 s it lets the link run empty for a round trip, to measure it, and of a
+	// link that loses one packet in a hundred others make more.
 	tolerant = "bbr"
-	// losses is how many retransmissions show that packets are lost.
-	losses = 3
+	// losses is how many retransmissions tell how many packets are lost: more than one in rare, and others fill too little
+	// of a link with long round trips. A connection is held back where it has less under way than so much of what the link
+	// holds, without a break for so many of its shortest round trips: from a single loss others recover sooner.
+	losses, rare      = 12, 50
+	starved, enduring = 0.75, 8
 	// record is a write behind which another one is to be expected, and linger how long its last packet waits for that.
 	record = 4 << 10
 	linger = 30 * time.Millisecond
@@ -41,8 +45,11 @@ const (
 type flow struct {
 	raw syscall.RawConn
 
-	chosen bool // the tolerant congestion control, or that the kernel does not have it; of turn
-	swift  bool // the link needs no window of ours, as it seems; of turn
+	// Of turn:
+	chosen bool      // the tolerant congestion control, or that the kernel does not have it
+	held   time.Time // since when losses hold it back; zero: they do not
+	best   uint64    // rate that the link has shown, bytes a second
+	swift  bool      // the link needs no window of ours, as it seems
 
 	mu       sync.Mutex
 	deadline time.Time // of writes
@@ -68,11 +75,27 @@ func underWay(i *unix.TCPInfo, queued int64) int64 {
 	return queued - max(gone, 0)*int64(i.Snd_mss)
 }
 
-// heldBack says whether losses keep the kernel from having under way what the link holds.
-func heldBack(i *unix.TCPInfo) bool {
+// heldBack says whether frequent losses keep the kernel from having under way what a link holds that has shown such a
+// rate, in bytes a second.
+func heldBack(i *unix.TCPInfo, rate uint64) bool {
+	holds := float64(rate) * float64(i.Min_rtt) / 1e6
+	lossy := i.Total_retrans >= losses && uint64(i.Total_retrans)*rare > uint64(i.Data_segs_out)
+	return lossy && float64(i.Snd_cwnd)*float64(i.Snd_mss) < starved*holds
+}
+
+// endures says whether losses have held the connection back for long.
+func (f *flow) endures(i *unix.TCPInfo, now time.Time) bool {
 	const open = 0 // TCP_CA_Open: no recovery from a loss is under way
-	holds := float64(i.Delivery_rate) * float64(i.Min_rtt) / 1e6
-	return i.Total_retrans >= losses && i.Ca_state == open && float64(i.Snd_cwnd)*float64(i.Snd_mss) < settled*holds
+	f.best = max(f.best, i.Delivery_rate)
+	switch {
+	case i.Ca_state != open:
+		return false
+	case !heldBack(i, f.best):
+		f.held = time.Time{}
+	case f.held.IsZero():
+		f.held = now
+	}
+	return !f.held.IsZero() && now.Sub(f.held) > enduring*time.Duration(i.Min_rtt)*time.Microsecond
 }
 
 // choose takes the tolerant congestion control, where the kernel has it.
@@ -96,7 +119,7 @@ func (f *flow) turn(want int) (n, packet int, err error) {
 		if !ok || info.State != established {
 			return want, packet, nil // of a connection that is over, the write says why
 		}
-		if !f.chosen && heldBack(info) {
+		if !f.chosen && f.endures(info, time.Now()) {
 			f.choose()
 		}
 		if room := int(limit - underWay(info, queued)); room >= want {

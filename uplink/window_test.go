@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -53,24 +54,33 @@ func TestUnderWayBehindALoss(t *testing.T) {
 	}
 }
 
+// TestHeldBackByLosses has a link of 19.2 KB, as it has shown, and looks at a connection every half second.
 func TestHeldBackByLosses(t *testing.T) {
-	const mss = 1348
+	const mss, ok, low = 1348, 14, 9 // packets
 	for _, tt := range []struct {
-		name            string
-		retrans, window uint32 // packets
-		recovering      bool
-		want            bool
+		name    string
+		retrans uint32   // of 500 packets
+		windows []uint32 // packets; 0: a recovery is under way
+		want    bool
 	}{
-		{"no losses, at the beginning", 0, 10, false, false},
-		{"losses, and enough under way all the same", 20, 20, false, false},
-		{"losses, and too little under way", 20, 9, false, true},
-		{"a recovery", 20, 9, true, false},
+		{"no losses, at the beginning", 0, slices.Repeat([]uint32{low}, 40), false},
+		{"losses, and enough under way all the same", 20, slices.Repeat([]uint32{ok}, 40), false},
+		{"few losses", 10, slices.Repeat([]uint32{low}, 40), false},
+		{"too little under way, for a while", 20, append(slices.Repeat([]uint32{low}, 9), ok, low, low), false},
+		{"too little under way, for long", 20, slices.Repeat([]uint32{low}, 12), true},
+		{"the same, with recoveries between", 20, slices.Repeat([]uint32{low, 0, low}, 4), true},
+		{"a recovery", 20, slices.Repeat([]uint32{0}, 40), false},
 	} {
-		i := unix.TCPInfo{Delivery_rate: 32_000, Min_rtt: 600_000, Snd_mss: mss, Snd_cwnd: tt.window, Total_retrans: tt.retrans}
-		if tt.recovering {
-			i.Ca_state = 3
+		f, now, got := flow{best: 32_000}, time.Unix(0, 0), false
+		for _, w := range tt.windows {
+			i := unix.TCPInfo{Delivery_rate: 20_000, Min_rtt: 600_000, Snd_mss: mss, Snd_cwnd: max(w, low), Total_retrans: tt.retrans, Data_segs_out: 500}
+			if w == 0 {
+				i.Ca_state = 3
+			}
+			got = f.endures(&i, now) || got
+			now = now.Add(500 * time.Millisecond)
 		}
-		if got := heldBack(&i); got != tt.want {
+		if got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}
