@@ -166,14 +166,16 @@ DELIVERY ?= -calls 10000 -limit 17m
 fault: build ## what survives: each call of the ring to its card failed and cut (every STRIDE-th, for FAULTTIME), KILLS kills of the real program, 10,000 calls delivered through faults of all kinds
 	@lab/need.sh build run fault
 	@mkdir -p .cache
+	@rm -f .cache/found-fault
 	@echo "every call of the ring to its card fails, is cut, or is the last: scenarios for $(FAULTTIME)"
 	@LINEKEEPER_FAULT_SEEDS=$(SEEDS) LINEKEEPER_FAULT_STRIDE=$(STRIDE) LINEKEEPER_FAULT_TIME=$(FAULTTIME) \
-		go test -count 1 -v -timeout 55m -run 'TestEveryCutAndFault$$' ./buffer >.cache/fault.log || { grep -v '^=== ' .cache/fault.log | tail -n 60; exit 1; }
-	@grep 'fault_test.go' .cache/fault.log
+		lab/found.sh fault bash -o pipefail -c "go test -count 1 -v -timeout 55m -run 'TestEveryCutAndFault$$' ./buffer | \
+			tee .cache/fault.log | grep --line-buffered 'fault_test.go'" || { grep -v '^=== ' .cache/fault.log | tail -n 60; exit 1; }
 	@$(BUILD) -o bin/fault ./lab/fault
-	bin/fault -kills $(KILLS) -limit 20m
+	@lab/found.sh fault bin/fault -kills $(KILLS) -limit 20m
 	@$(BUILD) -o bin/delivery ./lab/delivery
-	bin/delivery $(DELIVERY)
+	@lab/found.sh fault bin/delivery $(DELIVERY)
+	@lab/found.sh fault
 
 FUZZTIME ?= 20s
 .PHONY: fuzz
@@ -182,15 +184,17 @@ fuzz: ## every fuzzer for FUZZTIME (default 20s) each
 	@lab/fuzz.sh $(FUZZTIME)
 
 .PHONY: bench
-bench: build ## speed, memory and bytes beside bare libopus and arecord | opusenc; delivery over bad links beside curl, rsync, rclone and mosquitto_pub (needs root); knowing calls beside spandsp and multimon-ng
-	@lab/need.sh build bench
-	go run ./lab/bench
-	go test -run '^$$' -bench 'OpenLarge' -benchtime 1x ./buffer
-	go run ./lab/linkbench
-	go run ./lab/knowing
-	go run ./lab/wholeline
-	go run ./lab/crowd
-	$(MAKE) --no-print-directory bench-device
+bench: build deb ## speed, memory and bytes beside bare libopus and arecord | opusenc; delivery over bad links beside curl, rsync, rclone and mosquitto_pub (needs root); knowing calls beside spandsp and multimon-ng; a thousand recorders beside nginx; the virtual device
+	@lab/need.sh build bench lab
+	@rm -f .cache/found-bench
+	@lab/found.sh bench go run ./lab/bench
+	@lab/found.sh bench go test -run '^$$' -bench 'OpenLarge' -benchtime 1x ./buffer
+	@lab/found.sh bench go run ./lab/linkbench
+	@lab/found.sh bench go run ./lab/knowing
+	@lab/found.sh bench go run ./lab/wholeline
+	@lab/found.sh bench go run ./lab/crowd
+	@lab/found.sh bench go run ./lab/devicebench
+	@lab/found.sh bench
 
 .PHONY: bench-device
 bench-device: deb ## boot time and block writes of the recorder in the virtual device (QEMU)

@@ -2,7 +2,7 @@
 // on until it records, and what it writes to its card, in real time. It prints a table and writes it into
 // docs/benchmarks.md, which says what each row is.
 //
-//	go run ./lab/devicebench                        # about twenty minutes, after `make deb`
+//	go run ./lab/devicebench                        # about a quarter of an hour, after `make deb`
 //	go run ./lab/devicebench -span 1h -boots 15     # as long as one likes
 //	go run ./lab/devicebench -parts boot -doc ''
 //
@@ -35,8 +35,8 @@ func main() {
 	flag.StringVar(&b.program, "program", "bin/linekeeper", "the recorder for this machine, which fills the ring beforehand")
 	flag.StringVar(&b.pack, "package", "", "the recorder's Debian package for amd64; empty: the newest in dist/")
 	flag.StringVar(&b.cache, "cache", ".cache/device", "folder where the device's image is made, once")
-	flag.IntVar(&b.boots, "boots", 5, "how often the device is booted with the recorder, and without")
-	flag.DurationVar(&b.span, "span", 5*time.Minute, "how long writes are counted; an hour is extrapolated from it")
+	flag.IntVar(&b.boots, "boots", 4, "how often the device is booted with the recorder, and without")
+	flag.DurationVar(&b.span, "span", 3*time.Minute, "how long writes are counted; an hour is extrapolated from it")
 	flag.DurationVar(&b.settle, "settle", 45*time.Second, "how long calls are recorded before writes are counted; what the start left behind is written after half a minute")
 	flag.StringVar(&b.parts, "parts", "one,eight,boot", "what to measure")
 	flag.StringVar(&b.doc, "doc", "docs/benchmarks.md", "page to write the table into; empty: none")
