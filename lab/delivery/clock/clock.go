@@ -4,7 +4,7 @@
 //	cmd.Env = append(os.Environ(), c.Env()...)
 //	err = c.Shift(-24 * time.Hour)          // from now on, for the program and who else has c's Env
 //
-// The program is the real one, dynamically linked (as with cgo). What the kernel says of files is not shifted, nor is
+// To the program the machine's clock is one that nobody synchronises. The program is the real one, dynamically linked (as with cgo). What the kernel says of files is not shifted, nor is
 // the monotonic clock, as when somebody sets a clock.
 package clock
 

@@ -2,12 +2,15 @@ package clock
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestMain is also the program whose clock is shifted: it says the time whenever it is asked.
@@ -18,7 +21,8 @@ func TestMain(m *testing.M) {
 	_, _ = net.LookupPort("tcp", "http") // which links this program to libc
 	begin := time.Now()
 	for asked := bufio.NewScanner(os.Stdin); asked.Scan(); {
-		fmt.Println(time.Now().UnixNano(), time.Since(begin).Nanoseconds())
+		_, err := unix.Adjtimex(new(unix.Timex))
+		fmt.Println(time.Now().UnixNano(), time.Since(begin).Nanoseconds(), errors.Is(err, unix.EPERM))
 	}
 }
 
@@ -44,11 +48,15 @@ func TestShift(t *testing.T) {
 			t.Fatal(err)
 		}
 		var wall, since int64
-		if _, err := fmt.Fscan(said, &wall, &since); err != nil {
+		var refused bool
+		if _, err := fmt.Fscan(said, &wall, &since, &refused); err != nil {
 			t.Fatal(err)
 		}
 		if off := time.Unix(0, wall).Sub(time.Now().Add(by)).Abs(); off > time.Second {
 			t.Errorf("shifted by %v it is %v off", by, off)
+		}
+		if !refused {
+			t.Error("it is told whether the clock is synchronised")
 		}
 		if d := time.Duration(since); d < 0 || d > time.Since(begin)+time.Second {
 			t.Errorf("shifted by %v its monotonic clock says %v", by, d)
