@@ -126,6 +126,17 @@ type Waiting struct {
 	Parked  int    `json:"parked"`
 	Entries int    `json:"entries"`
 	Link    string `json:"link"` // https, mqtt; empty while there is none
+
+	Refused []Refused `json:"refused,omitempty"` // the first of the parked calls, at most MaxRefused
+}
+
+// MaxRefused bounds the parked calls of a status.
+const MaxRefused = 8
+
+// Refused is a call that headquarters has refused, and that is not sent again until somebody wants it.
+type Refused struct {
+	Call   call.ID `json:"call"`
+	Reason string  `json:"reason"` // in headquarters' words
 }
 
 // RingStatus is the room on the card.
@@ -359,6 +370,9 @@ func Decode(b []byte, v any) error {
 }
 
 func (s *Status) check() error {
+	if n := len(s.Waiting.Refused); n > MaxRefused {
+		return fmt.Errorf("a status with %d refused calls: at most %d", n, MaxRefused)
+	}
 	if len(s.HealthLog) > MaxHealth {
 		return fmt.Errorf("a status with %d lines of health: at most %d", len(s.HealthLog), MaxHealth)
 	}

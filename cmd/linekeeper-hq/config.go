@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/linekeeper/linekeeper/cmd/internal/settings"
+	"github.com/linekeeper/linekeeper/hq/ingest"
 )
 
 // defaultConfig is where headquarters' settings stand.
@@ -15,11 +16,12 @@ const defaultConfig = "/etc/linekeeper-hq/linekeeper-hq.toml"
 
 // config is headquarters' settings file. docs/operator-guide.md has a line for each key.
 type config struct {
-	Data     string       `toml:"data"`      // folder of authority, library and call files
-	Names    []string     `toml:"names"`     // host names and addresses that its certificate is for
-	TimeZone string       `toml:"time_zone"` // in which the pages show times
-	Listen   listenConfig `toml:"listen"`
-	Broker   brokerConfig `toml:"broker"`
+	Data     string        `toml:"data"`         // folder of authority, library and call files
+	Names    []string      `toml:"names"`        // host names and addresses that its certificate is for
+	TimeZone string        `toml:"time_zone"`    // in which the pages show times
+	Largest  settings.Size `toml:"largest_call"` // bytes of a call file; a larger one is refused
+	Listen   listenConfig  `toml:"listen"`
+	Broker   brokerConfig  `toml:"broker"`
 
 	file string
 	zone *time.Location
@@ -41,6 +43,7 @@ func loadConfig(file string) (config, error) {
 	c := config{
 		Data:     "/var/lib/linekeeper-hq",
 		TimeZone: "Local",
+		Largest:  ingest.DefaultMaxCall,
 		Listen:   listenConfig{Web: ":8443", Recorders: ":8444", MQTT: ":8883"},
 		file:     file,
 	}
@@ -50,6 +53,9 @@ func loadConfig(file string) (config, error) {
 	return c, c.check()
 }
 
+// leastLargest is what the setting of the largest call may be at the least: a call of some seconds.
+const leastLargest = 4 << 10
+
 // check finds every value that cannot work.
 func (c *config) check() error {
 	var all []error
@@ -58,6 +64,9 @@ func (c *config) check() error {
 	}
 	if len(c.Names) == 0 {
 		bad("names", "missing: the host names or addresses by which recorders and browsers reach headquarters")
+	}
+	if c.Largest < leastLargest {
+		bad("largest_call", "%d bytes refuse every call: want at least 4KiB", c.Largest)
 	}
 	var err error
 	if c.zone, err = time.LoadLocation(c.TimeZone); err != nil {

@@ -56,7 +56,7 @@ func serve(ctx context.Context, c config, log *slog.Logger) error {
 	}
 	arrived := make(chan call.ID, 256)
 	s, err := service.Open(ctx, service.Config{
-		Data: c.Data, Names: c.Names, Web: c.Listen.Web, Recorders: c.Listen.Recorders, MQTT: c.Listen.MQTT, Broker: broker,
+		Data: c.Data, Names: c.Names, Web: c.Listen.Web, Recorders: c.Listen.Recorders, MQTT: c.Listen.MQTT, Broker: broker, MaxCall: int64(c.Largest),
 		Log: log, OnEvent: func(e ingest.Event) { note(log, arrived, e) },
 	})
 	if err != nil {

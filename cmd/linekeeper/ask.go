@@ -99,6 +99,9 @@ func printStatus(w io.Writer, s statusReport) {
 		fmt.Fprintf(t, "self-test\t%s\t%s\n", test.Time.Local().Format(time.DateTime), said)
 	}
 	fmt.Fprintf(t, "waiting\t%d calls, %s\t%d entries\t%d parked\n", s.Waiting.Calls, bytesText(s.Waiting.Bytes), s.Waiting.Entries, s.Waiting.Parked)
+	for _, r := range s.Waiting.Refused {
+		fmt.Fprintf(t, "refused\t%s\t%s\n", r.Call, r.Reason)
+	}
 	fmt.Fprintf(t, "link\t%s\n", s.Uplink)
 	if s.Receiver != "" {
 		fmt.Fprintf(t, "receiver\t%s\n", s.Receiver)

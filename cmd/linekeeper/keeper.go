@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -69,7 +70,7 @@ func (k *keeper) run(ctx context.Context) error {
 	var last buffer.Status
 	for {
 		ring := k.ring.Status()
-		if ring.WaitingCalls != last.WaitingCalls || ring.WaitingEntries != last.WaitingEntries {
+		if ring.WaitingCalls != last.WaitingCalls || ring.WaitingEntries != last.WaitingEntries || ring.Parked != last.Parked {
 			k.wake()
 		}
 		k.time.look()
@@ -227,7 +228,7 @@ func (k *keeper) status() wire.Status {
 		Device: k.id.device, Online: true, Time: k.time.Now().UTC(), Software: version,
 		State: conditions.State(), Reasons: reasons, Clock: k.time.Grade(k.clock.Grade()),
 		Lines:   []wire.LineStatus{},
-		Waiting: wire.Waiting{Calls: ring.WaitingCalls, Bytes: ring.WaitingBytes, Parked: ring.Parked, Entries: ring.WaitingEntries},
+		Waiting: wire.Waiting{Calls: ring.WaitingCalls, Bytes: ring.WaitingBytes, Parked: ring.Parked, Entries: ring.WaitingEntries, Refused: k.refused(ring)},
 		Ring:    wire.RingStatus{SizeBytes: ring.SizeBytes, FreeBytes: ring.FreeBytes, FreeHours: k.hours(ring.FreeBytes)},
 		Health:  k.boardHealth(ring),
 
@@ -246,6 +247,27 @@ func (k *keeper) status() wire.Status {
 		s.Lines = append(s.Lines, wire.LineStatus{Line: l.Line, Recording: l.Recording, Alarm: l.Alarm, LevelDB: level, Lost: l.LostFrames, Calls: l.Calls})
 	}
 	return s
+}
+
+// refused gives the first of the calls that headquarters has refused, and why.
+func (k *keeper) refused(ring buffer.Status) (first []wire.Refused) {
+	if ring.Parked == 0 {
+		return nil
+	}
+	var parked []call.Waiting
+	k.ring.EachWaiting(func(w call.Waiting) bool {
+		if w.Parked {
+			parked = append(parked, w)
+		}
+		return true
+	})
+	slices.SortFunc(parked, func(a, b call.Waiting) int { return cmp.Compare(a.Number, b.Number) })
+	for _, w := range parked[:min(len(parked), wire.MaxRefused)] {
+		if c, err := k.ring.Call(w.Call); err == nil && c.Parked != "" { // else it was queued again meanwhile, or cannot be read
+			first = append(first, wire.Refused{Call: w.Call, Reason: c.Parked})
+		}
+	}
+	return first
 }
 
 // unwell says what is wrong with what is heard on each line.

@@ -108,6 +108,11 @@ func (t *transfers) begin(file wire.FileID, payload []byte) error {
 	return nil
 }
 
+// tooLarge says why a call is refused that has more bytes than are taken.
+func tooLarge(most int64) string {
+	return fmt.Sprintf("the call file has more than the %d bytes that headquarters takes (largest_call)", most)
+}
+
 // segment takes a part of a file; the same part again changes nothing.
 func (t *transfers) segment(file wire.FileID, offset int64, data []byte) error {
 	defer t.busy.lock(file)()
@@ -116,8 +121,10 @@ func (t *transfers) segment(file wire.FileID, offset int64, data []byte) error {
 		return err
 	}
 	switch {
-	case len(data) == 0 || offset > t.most || offset+int64(len(data)) > t.most:
-		return fmt.Errorf("%w: a segment of %d bytes at %d: call files have at most %d", hq.ErrRefused, len(data), offset, t.most)
+	case len(data) == 0:
+		return fmt.Errorf("%w: an empty segment", hq.ErrRefused)
+	case offset > t.most || offset+int64(len(data)) > t.most:
+		return fmt.Errorf("%w: %s", hq.ErrRefused, tooLarge(t.most))
 	case int64(len(have.segments)) > t.most/wire.SegmentSize || have.size > 2*t.most+wire.SegmentSize:
 		return fmt.Errorf("%w: too many segments", hq.ErrRefused)
 	}

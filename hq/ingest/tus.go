@@ -75,6 +75,10 @@ func (t *tus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Header.Del("X-HTTP-Method-Override") // what is checked here must be what tusd does
 	name := strings.Trim(strings.TrimPrefix(r.URL.Path, wire.PathCalls), "/")
 	if name == "" {
+		if size, err := strconv.ParseInt(r.Header.Get("Upload-Length"), 10, 64); err == nil && size > t.in.cfg.MaxCall { // in words that help
+			http.Error(w, tooLarge(t.in.cfg.MaxCall), http.StatusRequestEntityTooLarge)
+			return
+		}
 		serveWhile(t.handler, w, r)
 		return
 	}

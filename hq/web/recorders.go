@@ -8,6 +8,7 @@ import (
 
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/hq"
+	"github.com/linekeeper/linekeeper/wire"
 )
 
 // quiet is how long a recorder may say nothing before it is taken to be away: it reports its status every five minutes at the latest, and
@@ -23,6 +24,7 @@ type recorderView struct {
 	Reasons      []string
 	Lines        []lineView
 	Waiting      string
+	Refused      []wire.Refused
 	Room         string
 	Software     string
 	Board        string // how it is; empty: it does not say
@@ -92,6 +94,7 @@ func (s *server) viewRecorder(rec hq.Recorder) recorderView {
 	if st.Waiting.Parked > 0 {
 		v.Waiting += "; " + count(st.Waiting.Parked, "call") + " parked after being refused"
 	}
+	v.Refused = st.Waiting.Refused
 	if st.Health != nil {
 		v.Board = strings.Join(st.Health.Words(), ", ")
 	}

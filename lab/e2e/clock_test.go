@@ -72,6 +72,7 @@ func wakesIn1970(t *testing.T, via string) {
 	if c.Believed.Year() != 1970 || (c.Began.Sub(c.Believed)-off).Abs() > 5*time.Second {
 		t.Errorf("the recorder believed %s; it was %s behind", c.Believed, off)
 	}
+	page(t, head, "calls/"+c.ID.String(), "set by headquarters", c.Began.Local().Format("2 Jan 2006, 15:04:05"), "By the clock then", "1 Jan 1970", "the recorder has signed by how much")
 	exported(t, dir, head, office, c)
 }
 
