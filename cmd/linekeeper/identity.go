@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/uplink/enrol"
@@ -71,14 +70,7 @@ func loadIdentity(dir string, delivers bool, address string) (identity, error) {
 		return identity{}, err
 	}
 	id.tls = &tls.Config{RootCAs: authority, MinVersion: tls.VersionTLS13}
-	judge := id.tls
-	now := func() time.Time { // as other certificates are judged; its owner sets that before he connects
-		if judge.Time != nil {
-			return judge.Time()
-		}
-		return time.Now()
-	}
-	id.enroller, err = enrol.Open(dir, key, enrol.Options{Address: address, TLS: id.tls, Now: now})
+	id.enroller, err = enrol.Open(dir, key, enrol.Options{Address: address, TLS: id.tls})
 	if err != nil {
 		return identity{}, err
 	}

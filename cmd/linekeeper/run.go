@@ -150,6 +150,10 @@ func newUplink(d *device, status func() wire.Status, log *slog.Logger) (*uplink.
 		return nil, err
 	}
 	d.id.tls.Time, d.id.tls.VerifyConnection = d.time.Judge, d.time.shown
+	d.id.enroller.GoBy(func() (now time.Time, known bool) {
+		_, known = d.time.Clock()
+		return d.time.Judge(), known
+	})
 	traffic := uplink.NewTraffic(int64(d.cfg.Uplink.Policy.Rate))
 	transports, err := newTransports(d.cfg.Uplink, d.id, traffic)
 	if err != nil {

@@ -64,7 +64,10 @@ type Enroller struct {
 	key  ed25519.PrivateKey
 	opts Options
 
-	asking sync.Mutex // one question at a time
+	clock func() (now time.Time, known bool)
+
+	asking sync.Mutex // one question at a time; and of unsure
+	unsure int        // how often it was to be ready while the time was not known
 
 	mu      sync.Mutex
 	current *tls.Certificate // nil: none yet
@@ -76,7 +79,7 @@ func Open(dir string, key ed25519.PrivateKey, opts Options) (*Enroller, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	e := &Enroller{dir: dir, key: key, opts: opts}
+	e := &Enroller{dir: dir, key: key, opts: opts, clock: func() (time.Time, bool) { return opts.Now(), true }}
 	text, err := os.ReadFile(e.path(FileCertificate))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := os.Stat(e.path(FileToken)); err != nil {
@@ -115,6 +118,10 @@ func (e *Enroller) parse(text []byte) (*tls.Certificate, error) {
 	return &tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: e.key, Leaf: leaf}, nil
 }
 
+// GoBy sets the clock by which the certificate is judged, in the place of Options.Now; known says that now is more than the
+// earliest that it can be. It is called before Ready.
+func (e *Enroller) GoBy(clock func() (now time.Time, known bool)) { e.clock = clock }
+
 // Certificate is a tls.Config's GetClientCertificate: the one in hand, or none.
 func (e *Enroller) Certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	e.mu.Lock()
@@ -126,14 +133,14 @@ func (e *Enroller) Certificate(*tls.CertificateRequestInfo) (*tls.Certificate, e
 }
 
 // Ready sees to it that there is a certificate, and that it is not near its end. It asks headquarters where there is none,
-// where it has ended, or where half of its time is over; in the last case a failure is logged, and no error.
+// where it has ended or may have, or where half of its time is over; in the last two cases a failure is logged, and no error.
 func (e *Enroller) Ready(ctx context.Context, log *slog.Logger) error {
 	e.asking.Lock()
 	defer e.asking.Unlock()
 	e.mu.Lock()
 	current, later := e.current, e.later
 	e.mu.Unlock()
-	now := e.opts.Now()
+	now, known := e.clock()
 	switch {
 	case current == nil:
 		return e.enrol(ctx, log)
@@ -150,8 +157,22 @@ func (e *Enroller) Ready(ctx context.Context, log *slog.Logger) error {
 			e.mu.Unlock()
 			log.Warn("the recorder's certificate is not renewed yet", "ends", current.Leaf.NotAfter.Format(time.DateOnly), "error", err)
 		}
+	case !known:
+		e.mayHaveEnded(ctx, log)
 	}
 	return nil
+}
+
+// mayHaveEnded renews a certificate of which nobody knows whether it has ended, where the recorder is not let in: that it
+// is to be ready a second time, and still does not know the time, which headquarters would have told, says so.
+func (e *Enroller) mayHaveEnded(ctx context.Context, log *slog.Logger) {
+	const every = 8 // of the attempts to connect: it is not why most of them fail
+	if e.unsure++; e.unsure%every != 2 {
+		return
+	}
+	if err := e.renew(ctx, log); err != nil {
+		log.Debug("the recorder's certificate, which may have ended, is not renewed", "error", err)
+	}
 }
 
 func (e *Enroller) enrol(ctx context.Context, log *slog.Logger) error {

@@ -183,6 +183,41 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// TestMayHaveEnded has a recorder without a clock be off until its certificate has ended, as only headquarters knows: it
+// renews it when it was not let in, and does not ask at each attempt.
+func TestMayHaveEnded(t *testing.T) {
+	r := newDesk(t).recorder()
+	r.write(enrol.FileToken, []byte(wire.NewToken()+"\n"))
+	e, err := r.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ready(e)
+	if e, err = r.open(); err != nil {
+		t.Fatal(err)
+	}
+	saved := r.now()
+	known := false
+	e.GoBy(func() (time.Time, bool) { return saved, known })
+	r.pass(1, 2)
+	r.ready(e) // for the first attempt
+	if r.ready(e); !slices.Equal(r.heard(), []string{wire.PathEnrol, wire.PathRenew}) {
+		t.Errorf("asked %v", r.heard())
+	}
+	if cert := r.ready(e); !cert.NotAfter.After(r.now()) {
+		t.Errorf("it has a certificate until %v, and it is %v", cert.NotAfter, r.now())
+	}
+	r.give("down", nil)
+	for range 7 {
+		r.ready(e) // whatever headquarters answers
+	}
+	known = true
+	r.ready(e)
+	if n := len(r.heard()); n != 3 {
+		t.Errorf("asked %d times: %v", n, r.heard())
+	}
+}
+
 func TestRenewalThatFails(t *testing.T) {
 	r := newDesk(t).recorder()
 	r.write(enrol.FileToken, []byte(wire.NewToken()))
