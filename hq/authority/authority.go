@@ -27,6 +27,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -60,7 +61,8 @@ type Authority struct {
 	caKey   *ecdsa.PrivateKey
 	receipt ed25519.PrivateKey
 
-	mu sync.Mutex // one renewal of the server certificate at a time
+	mu   sync.Mutex                     // one renewal of the server certificate at a time
+	ours map[[sha256.Size]byte]struct{} // certificates that were found to be of this authority, by their hash
 }
 
 // Open opens the authority in a folder and makes what is not there yet.

@@ -3,6 +3,7 @@ package authority
 import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -67,7 +68,7 @@ func (a *Authority) EnrolTLS(names []string) (*tls.Config, error) {
 // device ID of the key that it certifies. ended says that all of this holds, but its time is over.
 func (a *Authority) VerifyRecorder(cert *x509.Certificate) (ended bool, err error) {
 	now := a.now()
-	switch err := cert.CheckSignatureFrom(a.ca); {
+	switch err := a.signed(cert); {
 	case err != nil:
 		return false, fmt.Errorf("the client's certificate is not of this headquarters: %w", err)
 	case !slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageClientAuth):
@@ -76,6 +77,31 @@ func (a *Authority) VerifyRecorder(cert *x509.Certificate) (ended bool, err erro
 		return false, fmt.Errorf("the client's certificate begins on %s, and it is %s", cert.NotBefore.Format(time.DateOnly), now.Format(time.DateOnly))
 	}
 	return now.After(cert.NotAfter), verifyDevice([]*x509.Certificate{cert})
+}
+
+// mostSigned bounds the certificates that are remembered.
+const mostSigned = 4096
+
+// signed checks that a certificate is of this authority. It remembers those that are, since a recorder shows its own with
+// each request.
+func (a *Authority) signed(cert *x509.Certificate) error {
+	sum := sha256.Sum256(cert.Raw)
+	a.mu.Lock()
+	_, known := a.ours[sum]
+	a.mu.Unlock()
+	if known {
+		return nil
+	}
+	if err := cert.CheckSignatureFrom(a.ca); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ours == nil || len(a.ours) >= mostSigned {
+		a.ours = map[[sha256.Size]byte]struct{}{}
+	}
+	a.ours[sum] = struct{}{}
+	return nil
 }
 
 func verifyDevice(chain []*x509.Certificate) error {

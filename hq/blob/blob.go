@@ -20,6 +20,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -45,6 +46,7 @@ type Options struct {
 type Store struct {
 	dir  string
 	opts Options
+	made sync.Map // of the folders that are known to be there, by path
 }
 
 // Open opens a store and makes its folder where there is none.
@@ -59,7 +61,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open store of call files: %w", err)
 	}
 	if opts.Beside {
-		return &Store{dir, opts}, nil
+		return &Store{dir: dir, opts: opts}, nil
 	}
 	// What a crash left half copied.
 	torn, err := filepath.Glob(filepath.Join(dir, "*", ".new-*"))
@@ -71,7 +73,7 @@ func Open(dir string, opts Options) (*Store, error) {
 			return nil, fmt.Errorf("open store of call files: %w", err)
 		}
 	}
-	return &Store{dir, opts}, nil
+	return &Store{dir: dir, opts: opts}, nil
 }
 
 // Look gives a store to read from, beside a headquarters that runs: nothing is made, and nothing cleared away.
@@ -155,8 +157,11 @@ func (s *Store) Publish(id call.ID, path string) error {
 
 func (s *Store) publish(to, from string) error {
 	dir := filepath.Dir(to)
-	if err := makeFolder(dir); err != nil {
-		return err
+	if _, ok := s.made.Load(dir); !ok {
+		if err := makeFolder(dir); err != nil {
+			return err
+		}
+		s.made.Store(dir, true)
 	}
 	err := os.Link(from, to)
 	if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
@@ -212,14 +217,10 @@ func (s *Store) SetAside(id call.ID) error {
 
 // makeFolder makes a folder that survives a power cut.
 func makeFolder(dir string) error {
-	err := os.Mkdir(dir, 0o700)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return nil
-	case err != nil:
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncFolder(filepath.Dir(dir))
+	return syncFolder(filepath.Dir(dir)) // also where it is there: who made it may not have come to this
 }
 
 func syncFolder(dir string) error {

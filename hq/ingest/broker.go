@@ -150,12 +150,18 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (packets.Packet, er
 	if cl.Net.Inline {
 		return pk, nil
 	}
-	if err := h.in.admit(context.Background(), call.DeviceID(cl.ID), viaMQTT); errors.Is(err, hq.ErrRefused) {
+	err := h.in.admit(context.Background(), call.DeviceID(cl.ID), viaMQTT)
+	if errors.Is(err, hq.ErrRefused) {
 		h.in.cfg.Log.Warn("an MQTT client is sent away", "device", cl.ID, "error", err)
 		cl.Stop(err)
 		return pk, packets.CodeSuccessIgnore
 	}
-	h.in.receive(context.Background(), h.out, message{topic: pk.TopicName, payload: pk.Payload, packetID: pk.PacketID})
+	m := message{topic: pk.TopicName, payload: pk.Payload, packetID: pk.PacketID}
+	if device, ok := m.device(); ok && err == nil {
+		h.in.take(context.Background(), h.out, device, m)
+	} else {
+		h.in.receive(context.Background(), h.out, m) // which answers that headquarters is in trouble
+	}
 	if strings.HasSuffix(pk.TopicName, "/status") && !strings.HasPrefix(pk.TopicName, "$") {
 		return pk, nil
 	}

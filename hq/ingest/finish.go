@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"github.com/linekeeper/linekeeper/call"
@@ -167,7 +166,7 @@ type inspected struct {
 	damage error // nil: it is a whole call file
 }
 
-// inspect makes the spooled file durable and reads it once.
+// inspect makes the bytes of the spooled file durable and reads it once.
 func inspect(path string) (i inspected, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -175,9 +174,6 @@ func inspect(path string) (i inspected, err error) {
 	}
 	defer f.Close()
 	if err := f.Sync(); err != nil {
-		return i, noRoom(err)
-	}
-	if err := syncPath(filepath.Dir(path)); err != nil {
 		return i, noRoom(err)
 	}
 	hash := sha256.New()

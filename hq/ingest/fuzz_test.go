@@ -20,7 +20,6 @@ func FuzzMetadata(f *testing.F) {
 	f.Add(good.metadata(), int64(100))
 	f.Add("call Li4vLi4=,sha256 Kg==", int64(1))
 	f.Add("call,sha256,,x y z", int64(-1))
-	dir := filepath.Join(w.dir, "spool", "tus")
 	f.Fuzz(func(t *testing.T, header string, size int64) {
 		ctx := context.WithValue(context.Background(), deviceKey{}, d.id)
 		file, err := w.in.tus.accept(ctx, handler.FileInfo{Size: size, MetaData: handler.ParseMetadataHeader(header)})
@@ -30,7 +29,7 @@ func FuzzMetadata(f *testing.F) {
 			}
 			return
 		}
-		if file.Device != d.id || filepath.Dir(filepath.Join(dir, file.String())) != dir {
+		if file.Device != d.id || filepath.Dir(w.in.tus.spool.path(file, "")) != w.in.tus.spool.of(file.Call) {
 			t.Errorf("upload %s", file)
 		}
 		if again, err := wire.ParseFileID(file.String()); err != nil || again != file {

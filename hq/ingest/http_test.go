@@ -212,14 +212,12 @@ func TestCreationIsBounded(t *testing.T) {
 			t.Errorf("%s: status %d, want %d", what, got, tc.want)
 		}
 	}
-	infos, _ := filepath.Glob(filepath.Join(w.dir, "spool", "tus", "*.info"))
-	if len(infos) != 1 {
-		t.Fatalf("uploads: %v", infos)
+	uploads, _ := filepath.Glob(filepath.Join(w.dir, "spool", "tus", "*", "*"))
+	if len(uploads) != 1 {
+		t.Fatalf("uploads: %v", uploads)
 	}
-	b, err := os.ReadFile(infos[0])
-	must(t, err)
-	if bytes.Contains(b, []byte("QUFB")) || bytes.Contains(b, []byte("AAA")) {
-		t.Error("metadata that nobody needs is kept")
+	if _, said, _ := strings.Cut(filepath.Base(uploads[0]), "."); said != "100."+f.sha {
+		t.Errorf("of an upload %q is kept", said)
 	}
 	for _, path := range []string{"..%2f..%2fetc%2fpasswd", "x", string(d.id) + "-" + f.id.String() + "-zzzzzzzz"} {
 		if r := d.head(w.server.URL + wire.PathCalls + path); r.code != http.StatusNotFound {
@@ -350,18 +348,21 @@ func TestOldSpoolsAreSwept(t *testing.T) {
 	w := newWorld(t)
 	d := w.device()
 	old, young := d.create(d.file(100)), d.create(d.file(100))
-	name := filepath.Join(w.dir, "spool", "tus", old[strings.LastIndex(old, "/")+1:])
+	file, err := wire.ParseFileID(old[strings.LastIndex(old, "/")+1:])
+	must(t, err)
+	u, err := w.in.tus.spool.find(file)
+	must(t, err)
+	strange := filepath.Join(filepath.Dir(u.path()), "strange.info")
+	must(t, os.WriteFile(strange, nil, 0o600))
 	long := time.Now().Add(-DefaultKeepSpool - time.Hour)
-	for _, path := range []string{name, name + ".info"} {
+	for _, path := range []string{u.path(), strange} {
 		must(t, os.Chtimes(path, long, long))
 	}
-	torn := filepath.Join(w.dir, "spool", "tus", "torn.info")
-	must(t, os.WriteFile(torn, nil, 0o600))
 	w.restart()
 	at := func(url string) string { return w.server.URL + url[strings.Index(url, wire.PathCalls):] }
 	want(t, "old", d.head(at(old)), http.StatusNotFound)
 	want(t, "young", d.head(at(young)), http.StatusOK)
-	if _, err := os.Stat(torn); !os.IsNotExist(err) {
-		t.Error("a torn description is kept")
+	if _, err := os.Stat(strange); !os.IsNotExist(err) {
+		t.Error("a file that is no upload is kept")
 	}
 }

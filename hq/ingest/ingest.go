@@ -62,6 +62,8 @@ type Ledger interface {
 // Recorders is who may send.
 type Recorders interface {
 	Recorder(ctx context.Context, device call.DeviceID) (hq.Recorder, error) // hq.ErrNotFound
+	// Revoked is since when it is shut out; zero: it is let in. hq.ErrNotFound
+	Revoked(ctx context.Context, device call.DeviceID) (time.Time, error)
 	Saw(ctx context.Context, device call.DeviceID, via string) error
 	SaveStatus(ctx context.Context, device call.DeviceID, via string, s wire.Status) error
 	// LastHealth is the number of the line of its health log that a recorder sent last.
@@ -160,19 +162,14 @@ type Ingest struct {
 // Open opens the spool, and finishes what had arrived whole when the program ended.
 func Open(ctx context.Context, cfg Config) (*Ingest, error) {
 	in := newIngest(cfg)
-	for _, dir := range []string{in.spool("tus"), in.spool("mqtt")} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("open spool: %w", err)
-		}
-	}
 	var err error
-	if in.beside, err = openProcessLocks(in.spool("locks")); err != nil {
-		return nil, err
-	}
 	if in.tus, err = openTus(in, in.spool("tus")); err != nil {
 		return nil, err
 	}
 	if in.transfers, err = openTransfers(in.spool("mqtt"), in.cfg.MaxCall); err != nil {
+		return nil, err
+	}
+	if in.beside, err = openProcessLocks(in.spool("locks")); err != nil {
 		return nil, err
 	}
 	in.sweep(ctx)
@@ -216,29 +213,21 @@ func (in *Ingest) Run(ctx context.Context) {
 // sweep removes uploads that nobody has gone on with for long, unless they are all there is of a call.
 func (in *Ingest) sweep(ctx context.Context) {
 	old := in.cfg.Now().Add(-in.cfg.KeepSpool)
-	for _, dir := range []string{in.spool("tus"), in.spool("mqtt")} {
-		files, err := os.ReadDir(dir)
+	for _, spool := range []spool{in.tus.spool, in.transfers.spool} {
+		paths, err := spool.all()
 		if err != nil {
-			in.cfg.Log.Error("cannot look through the spool", "folder", dir, "error", err)
-			continue
+			in.cfg.Log.Error("cannot look through the spool", "folder", spool, "error", err)
 		}
-		for _, f := range files {
-			info, err := f.Info()
-			if err != nil || !info.ModTime().Before(old) {
+		for _, path := range paths {
+			info, err := os.Stat(path)
+			if err != nil || !info.ModTime().Before(old) || !in.abandoned(ctx, path) {
 				continue
 			}
-			// Of an upload by tus the description rests while its bytes grow.
-			if data, err := os.Stat(filepath.Join(dir, trimInfo(f.Name()))); err == nil && !data.ModTime().Before(old) {
-				continue
-			}
-			if !in.abandoned(ctx, f.Name()) {
-				continue
-			}
-			in.cfg.Log.Info("an abandoned upload is forgotten", "upload", f.Name())
-			if err := remove(filepath.Join(dir, f.Name())); err != nil {
+			in.cfg.Log.Info("an abandoned upload is forgotten", "upload", info.Name())
+			if err := remove(path); err != nil {
 				in.cfg.Log.Error("cannot forget an abandoned upload", "error", err)
 			}
-			in.transfers.forget(f.Name())
+			in.transfers.forget(path)
 		}
 	}
 }
@@ -254,15 +243,15 @@ const sightingEvery = 30 * time.Second
 
 // admit says whether a recorder is known, and notes that it was heard of.
 func (in *Ingest) admit(ctx context.Context, device call.DeviceID, via string) error {
-	r, err := in.cfg.Recorders.Recorder(ctx, device)
+	revoked, err := in.cfg.Recorders.Revoked(ctx, device)
 	if errors.Is(err, hq.ErrNotFound) {
 		return fmt.Errorf("%w: recorder %s is not known at this headquarters", hq.ErrRefused, device)
 	}
 	if err != nil {
 		return err
 	}
-	if !r.Revoked.IsZero() {
-		return fmt.Errorf("%w: recorder %s is shut out since %s", hq.ErrRefused, device, r.Revoked.UTC().Format(time.DateTime))
+	if !revoked.IsZero() {
+		return fmt.Errorf("%w: recorder %s is shut out since %s", hq.ErrRefused, device, revoked.UTC().Format(time.DateTime))
 	}
 	now := in.cfg.Now()
 	in.mu.Lock()
@@ -352,13 +341,4 @@ func remove(path string) error {
 		return err
 	}
 	return nil
-}
-
-// syncPath syncs a file or a folder.
-func syncPath(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

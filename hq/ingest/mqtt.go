@@ -40,19 +40,21 @@ func (m message) device() (call.DeviceID, bool) {
 	return device, err == nil && (what == "status" || what == "entries" || what == "have")
 }
 
+// isWill says whether a message is a last will, or as good as one: no sign of life.
+func (m message) isWill() bool {
+	return strings.HasSuffix(m.topic, "/status") && isOffline(m.payload)
+}
+
 // receive does what a message asks for and publishes the answer. The caller has made sure, as far as it can, that the
 // message is of the recorder it speaks of, and gives those of one recorder one after the other. When receive returns,
-// what the message brought is durable.
+// what the message brought is kept: durably, but for the parts of a call file.
 func (in *Ingest) receive(ctx context.Context, out Publisher, m message) {
 	device, ok := m.device()
 	if !ok {
 		in.cfg.Log.Debug("a message that is not for headquarters", "topic", m.topic)
 		return
 	}
-	ctx = context.WithoutCancel(ctx) // begun is ended
-	// A last will is not a sign of life.
-	isWill := strings.HasSuffix(m.topic, "/status") && isOffline(m.payload)
-	if !isWill {
+	if !m.isWill() {
 		if err := in.admit(ctx, device, viaMQTT); err != nil {
 			in.cfg.Log.Warn("a message is refused", "device", device, "error", err)
 			switch _, what, _ := wire.ParseDeviceTopic(m.topic); {
@@ -64,6 +66,12 @@ func (in *Ingest) receive(ctx context.Context, out Publisher, m message) {
 			return
 		}
 	}
+	in.take(ctx, out, device, m)
+}
+
+// take does what a message of a recorder that is let in asks for.
+func (in *Ingest) take(ctx context.Context, out Publisher, device call.DeviceID, m message) {
+	ctx = context.WithoutCancel(ctx) // begun is ended
 	if strings.HasPrefix(m.topic, "$") {
 		in.respond(out, device, m, in.file(ctx, out, m))
 		return
@@ -79,7 +87,7 @@ func (in *Ingest) receive(ctx context.Context, out Publisher, m message) {
 		if err := in.status(ctx, device, viaMQTT, m.payload); err != nil {
 			in.cfg.Log.Warn("a status is not taken", "device", device, "error", err)
 		}
-		if !isWill {
+		if !m.isWill() {
 			in.publishCommands(ctx, device, out)
 		}
 	case "entries":
@@ -129,8 +137,10 @@ func (in *Ingest) file(ctx context.Context, out Publisher, m message) error {
 		}
 		return in.transfers.begin(c.File, m.payload)
 	case wire.FileSegment:
-		if sum := sha256.Sum256(m.payload); c.SHA256 != "" && c.SHA256 != hex.EncodeToString(sum[:]) {
-			return errMismatch
+		if c.SHA256 != "" {
+			if sum := sha256.Sum256(m.payload); c.SHA256 != hex.EncodeToString(sum[:]) {
+				return errMismatch
+			}
 		}
 		if err := in.cfg.Files.Room(int64(len(m.payload))); err != nil {
 			return err

@@ -293,7 +293,7 @@ func TestANewTransferClearsTheOldOneAway(t *testing.T) {
 	s.attempt = "0000000a"
 	reason, _ := s.fin(f)
 	s.expect("the old one", reason, wire.FileIncomplete)
-	if logs, _ := filepath.Glob(filepath.Join(w.dir, "spool", "mqtt", "*")); len(logs) != 1 {
+	if logs, _ := filepath.Glob(filepath.Join(w.dir, "spool", "mqtt", "*", "*")); len(logs) != 1 {
 		t.Errorf("spool: %v", logs)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/hq"
@@ -48,23 +47,20 @@ func (in *Ingest) Partial(_ context.Context, id call.ID) (io.ReadSeekCloser, err
 
 // attempts lists the uploads of a call in the spool, each with what opens its bytes.
 func (in *Ingest) attempts(id call.ID) (list []func() (*os.File, error), err error) {
-	pattern := "*-" + id.String() + "-*"
-	uploads, err := filepath.Glob(filepath.Join(in.spool("tus"), pattern+infoSuffix))
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range uploads {
-		list = append(list, func() (*os.File, error) { return os.Open(trimInfo(path)) })
-	}
-	logs, err := filepath.Glob(filepath.Join(in.spool("mqtt"), pattern+logSuffix))
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range logs {
-		name := filepath.Base(path)
-		file, err := wire.ParseFileID(name[:len(name)-len(logSuffix)])
-		if err == nil {
-			list = append(list, func() (*os.File, error) { return in.transfers.beginning(file) })
+	for _, s := range []spool{in.tus.spool, in.transfers.spool} {
+		names, err := s.names(id, "")
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			file, err := fileIn(name)
+			switch {
+			case err != nil || file.Call != id || filepath.Ext(name) == assembled:
+			case s == in.tus.spool:
+				list = append(list, func() (*os.File, error) { return os.Open(filepath.Join(s.of(id), name)) })
+			default:
+				list = append(list, func() (*os.File, error) { return in.transfers.beginning(file) })
+			}
 		}
 	}
 	return list, nil
@@ -109,18 +105,10 @@ func (t *transfers) beginning(file wire.FileID) (_ *os.File, err error) {
 // abandoned says whether an upload that nobody has gone on with for long may be forgotten: all there is of a call is kept
 // until the call is here.
 func (in *Ingest) abandoned(ctx context.Context, name string) bool {
-	file, err := wire.ParseFileID(trimAll(name))
+	file, err := fileIn(name)
 	if err != nil {
 		return true
 	}
 	known, err := in.cfg.Library.Call(ctx, file.Call)
 	return errors.Is(err, hq.ErrNotFound) || err == nil && known.Stage == hq.StageDurable
-}
-
-// trimAll takes the endings of the spool's files off a name.
-func trimAll(name string) string {
-	for _, suffix := range []string{infoSuffix, logSuffix, ".lkc"} {
-		name = strings.TrimSuffix(name, suffix)
-	}
-	return name
 }

@@ -55,7 +55,7 @@ func TestARecorderThatNeverComesBack(t *testing.T) {
 	d.partial(over.id, over.bytes[:2*wire.SegmentSize])
 
 	long := time.Now().Add(-DefaultKeepSpool - time.Hour)
-	all, err := filepath.Glob(filepath.Join(w.dir, "spool", "*", "*"))
+	all, err := filepath.Glob(filepath.Join(w.dir, "spool", "*", "*", "*"))
 	must(t, err)
 	for _, path := range all {
 		must(t, os.Chtimes(path, long, long))

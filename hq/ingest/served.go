@@ -13,6 +13,8 @@ type served struct {
 	http.ResponseWriter
 	mu   sync.Mutex
 	over bool
+
+	read, write time.Time // the deadlines that were set; zero: none
 }
 
 // Unwrap lets http.ResponseController find what is not here.
@@ -20,21 +22,28 @@ func (s *served) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // SetReadDeadline is found by http.ResponseController.
 func (s *served) SetReadDeadline(t time.Time) error {
-	return s.while(func(c *http.ResponseController) error { return c.SetReadDeadline(t) })
+	return s.move(&s.read, t, (*http.ResponseController).SetReadDeadline)
 }
 
 // SetWriteDeadline is found by http.ResponseController.
 func (s *served) SetWriteDeadline(t time.Time) error {
-	return s.while(func(c *http.ResponseController) error { return c.SetWriteDeadline(t) })
+	return s.move(&s.write, t, (*http.ResponseController).SetWriteDeadline)
 }
 
-func (s *served) while(set func(*http.ResponseController) error) error {
+// slack is by how much a deadline may come early: tusd moves both at each read.
+const slack = time.Second
+
+func (s *served) move(last *time.Time, t time.Time, set func(*http.ResponseController, time.Time) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
 		return http.ErrHandlerTimeout
 	}
-	return set(http.NewResponseController(s.ResponseWriter))
+	if ahead := t.Sub(*last); ahead >= 0 && ahead < slack {
+		return nil
+	}
+	*last = t
+	return set(http.NewResponseController(s.ResponseWriter), t)
 }
 
 // serveWhile has a handler serve a request, whatever it leaves running.

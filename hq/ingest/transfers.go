@@ -18,13 +18,12 @@ import (
 )
 
 // transfers is the spool of file transfers over MQTT. Each has one file, {fileId}.log: what was received, one record
-// after the other, so that one sync makes a segment durable together with the knowledge that it is there. A record is,
-// little-endian: u32 CRC-32C of all that follows, u32 length of the body, u64 offset of the segment (initOffset: the
-// body is the payload of init), body. A torn record at the end was never answered, and is cut off.
+// after the other. A record is, little-endian: u32 CRC-32C of all that follows, u32 length of the body, u64 offset of the
+// segment (initOffset: the body is the payload of init), body. What a power cut has torn is cut off.
 type transfers struct {
-	dir  string
-	most int64 // bytes of a call file
-	busy locks[wire.FileID]
+	spool spool
+	most  int64 // bytes of a call file
+	busy  locks[wire.FileID]
 
 	mu     sync.Mutex
 	loaded map[wire.FileID]*transfer // what stands in the files; can be read again
@@ -32,6 +31,7 @@ type transfers struct {
 
 const (
 	logSuffix  = ".log"
+	assembled  = ".lkc" // what is put together
 	recordHead = 16
 	initOffset = ^uint64(0)
 
@@ -59,22 +59,24 @@ type transfer struct {
 type extent struct{ at, length int64 }
 
 func openTransfers(dir string, most int64) (*transfers, error) {
+	s, err := openSpool(dir)
+	if err != nil {
+		return nil, err
+	}
 	// What was being put together when the program ended is put together again when it is asked for.
-	whole, err := filepath.Glob(filepath.Join(dir, "*.lkc"))
+	paths, err := s.all()
+	for _, path := range paths {
+		if filepath.Ext(path) == assembled {
+			err = errors.Join(err, remove(path))
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open spool: %w", err)
 	}
-	for _, path := range whole {
-		if err := remove(path); err != nil {
-			return nil, fmt.Errorf("open spool: %w", err)
-		}
-	}
-	return &transfers{dir: dir, most: most, loaded: map[wire.FileID]*transfer{}}, nil
+	return &transfers{spool: s, most: most, loaded: map[wire.FileID]*transfer{}}, nil
 }
 
-func (t *transfers) path(file wire.FileID) string {
-	return filepath.Join(t.dir, file.String()+logSuffix)
-}
+func (t *transfers) path(file wire.FileID) string { return t.spool.path(file, logSuffix) }
 
 // begin starts a transfer; the same init again changes nothing. Earlier attempts at the call are cleared away.
 func (t *transfers) begin(file wire.FileID, payload []byte) error {
@@ -87,22 +89,19 @@ func (t *transfers) begin(file wire.FileID, payload []byte) error {
 	case !errors.Is(err, errIncomplete):
 		return err
 	}
-	earlier, err := filepath.Glob(filepath.Join(t.dir, string(file.Device)+"-"+file.Call.String()+"-*"))
+	earlier, err := t.spool.names(file.Call, string(file.Device)+"-"+file.Call.String()+"-")
 	if err != nil {
 		return err
 	}
-	for _, path := range earlier {
-		if err := remove(path); err != nil {
+	for _, name := range earlier {
+		if err := remove(filepath.Join(t.spool.of(file.Call), name)); err != nil {
 			return err
 		}
-		t.forget(filepath.Base(path))
+		t.forget(name)
 	}
 	fresh := &transfer{init: bytes.Clone(payload), segments: map[int64]extent{}}
 	if err := t.append(file, fresh, initOffset, payload); err != nil {
 		return err
-	}
-	if err := syncPath(t.dir); err != nil {
-		return noRoom(err)
 	}
 	t.keep(file, fresh)
 	return nil
@@ -173,21 +172,19 @@ func (t *transfers) holds(file wire.FileID, e extent, data []byte) (bool, error)
 	return bytes.Equal(b, data), nil
 }
 
-// append writes a record to a transfer's log, durably, and notes it. The log's end is where the last whole record ends,
-// whatever a failed write has left there.
+// append writes a record to a transfer's log and notes it. The log's end is where the last whole record ends, whatever a
+// failed write has left there. Nothing is synced: what a power cut takes is found missing at fin, and sent again.
 func (t *transfers) append(file wire.FileID, to *transfer, offset uint64, body []byte) (err error) {
-	f, err := os.OpenFile(t.path(file), os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := create(t.path(file), 0)
 	if err != nil {
-		return noRoom(err)
+		return err
 	}
 	record := make([]byte, recordHead, recordHead+len(body))
 	binary.LittleEndian.PutUint32(record[4:], uint32(len(body)))
 	binary.LittleEndian.PutUint64(record[8:], offset)
 	record = append(record, body...)
 	binary.LittleEndian.PutUint32(record, crc32.Checksum(record[4:], castagnoli))
-	if _, err = f.WriteAt(record, to.size); err == nil {
-		err = f.Sync()
-	}
+	_, err = f.WriteAt(record, to.size)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("spool %s: %w", file, noRoom(err))
 	}
@@ -283,7 +280,7 @@ func (t *transfers) keep(file wire.FileID, have *transfer) {
 
 // forget drops what is remembered of the transfer that a file of the spool belongs to.
 func (t *transfers) forget(name string) {
-	file, err := wire.ParseFileID(name[:max(0, len(name)-len(filepath.Ext(name)))])
+	file, err := fileIn(name)
 	if err != nil {
 		return
 	}
@@ -316,10 +313,10 @@ func (t *transfers) assemble(file wire.FileID, size int64, room func(int64) erro
 		return "", err
 	}
 	defer log.Close()
-	path = filepath.Join(t.dir, file.String()+".lkc")
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	path = t.spool.path(file, assembled)
+	out, err := create(path, os.O_TRUNC)
 	if err != nil {
-		return "", noRoom(err)
+		return "", err
 	}
 	for _, e := range parts {
 		if _, err = io.Copy(out, io.NewSectionReader(log, e.at, e.length)); err != nil {
@@ -335,6 +332,6 @@ func (t *transfers) assemble(file wire.FileID, size int64, room func(int64) erro
 // discard forgets a transfer.
 func (t *transfers) discard(file wire.FileID) error {
 	defer t.busy.lock(file)()
-	t.forget(filepath.Base(t.path(file)))
+	t.forget(file.String())
 	return remove(t.path(file))
 }

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tus/tusd/v2/pkg/filestore"
 	"github.com/tus/tusd/v2/pkg/handler"
 	"github.com/tus/tusd/v2/pkg/memorylocker"
 	expslog "golang.org/x/exp/slog"
@@ -27,26 +26,23 @@ import (
 // tens of seconds.
 const quietFor = 2 * time.Minute
 
-// infoSuffix is of the file in which tusd's filestore describes an upload.
-const infoSuffix = ".info"
-
-func trimInfo(name string) string { return strings.TrimSuffix(name, infoSuffix) }
-
 // tus takes call files by tus 1.0 (creation). tusd speaks the protocol; whose upload it is, what is accepted, and the
 // way to the receipt is decided here.
 type tus struct {
 	in      *Ingest
-	dir     string
-	store   spool
+	spool   spool
 	handler http.Handler
 }
 
 func openTus(in *Ingest, dir string) (*tus, error) {
-	t := &tus{in: in, dir: dir, store: spool{filestore.New(dir)}}
-	t.store.DirModePerm, t.store.FileModePerm = 0o700, 0o600
+	s, err := openSpool(dir)
+	if err != nil {
+		return nil, err
+	}
+	t := &tus{in: in, spool: s}
 	composer := handler.NewStoreComposer()
-	composer.UseCore(t.store)
-	composer.UseLengthDeferrer(t.store) // a call in progress
+	composer.UseCore(uploads{s})
+	composer.UseLengthDeferrer(uploads{s}) // a call in progress
 	composer.UseLocker(memorylocker.New())
 	h, err := handler.NewHandler(handler.Config{
 		StoreComposer:             composer,
@@ -56,7 +52,7 @@ func openTus(in *Ingest, dir string) (*tus, error) {
 		DisableTermination:        true,
 		DisableConcatenation:      true,
 		Cors:                      &handler.CorsConfig{Disable: true},
-		Logger:                    expslog.New(expslog.NewTextHandler(io.Discard, nil)), // a line for each request, and none that we lack
+		Logger:                    expslog.New(expslog.NewTextHandler(io.Discard, &expslog.HandlerOptions{Level: expslog.LevelError + 1})), // a line for each request, and none that we lack
 		NetworkTimeout:            quietFor,
 		PreUploadCreateCallback:   t.create,
 		PreFinishResponseCallback: t.finished,
@@ -132,21 +128,21 @@ func (s *settled) send(w http.ResponseWriter, method string) {
 // settle finishes an upload that has all its bytes and no receipt yet: tusd calls back with the last byte only, and
 // something may have come between. Nil: it is not over.
 func (t *tus) settle(ctx context.Context, file wire.FileID) (*settled, error) {
-	info, err := t.info(ctx, file.String())
+	u, err := t.spool.find(file)
 	if errors.Is(err, handler.ErrNotFound) {
 		return t.over(ctx, file)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !whole(info) {
+	if !u.whole() {
 		return nil, nil
 	}
-	receipt, err := t.finish(ctx, info, nil)
+	receipt, err := t.finish(ctx, u, nil)
 	if err != nil {
 		return nil, err
 	}
-	return &settled{info.Size, receipt}, nil
+	return &settled{u.size, receipt}, nil
 }
 
 // over answers for an upload whose spool is gone: nil where its call is not here.
@@ -159,44 +155,24 @@ func (t *tus) over(ctx context.Context, file wire.FileID) (*settled, error) {
 	return &settled{known.Size, receipt}, err
 }
 
-func (t *tus) info(ctx context.Context, name string) (handler.FileInfo, error) {
-	upload, err := t.store.GetUpload(ctx, name)
-	if err != nil {
-		return handler.FileInfo{}, err
-	}
-	return upload.GetInfo(ctx)
-}
-
-// whole says whether an upload has all its bytes. Of a call in progress nobody knows yet.
-func whole(info handler.FileInfo) bool { return !info.SizeIsDeferred && info.Offset == info.Size }
-
 // finish brings an upload that has all its bytes to its receipt, and removes its spool when that is not needed any more.
 //
 // The hash of a call that was sent while it was in progress comes at its end, in a header of declared; nil, after a crash,
 // leaves it to the manifest.
-func (t *tus) finish(ctx context.Context, info handler.FileInfo, declared http.Header) (string, error) {
-	sha := info.MetaData[wire.MetaSHA256]
+func (t *tus) finish(ctx context.Context, u *upload, declared http.Header) (string, error) {
+	sha := u.sha
 	if sha == "" {
 		sha = declared.Get(wire.HeaderSHA256)
 	}
-	file, err := wire.ParseFileID(info.ID)
-	if err != nil {
-		return "", err
-	}
 	receipt, err := t.in.finish(context.WithoutCancel(ctx), delivery{
-		device: file.Device, id: file.Call, via: viaHTTPS,
-		path: filepath.Join(t.dir, info.ID), size: info.Size, sha256: sha,
+		device: u.file.Device, id: u.file.Call, via: viaHTTPS, path: u.path(), size: u.size, sha256: sha,
 	})
 	if err == nil || errors.Is(err, errMismatch) || errors.Is(err, hq.ErrRefused) {
-		if err := t.discard(info.ID); err != nil {
+		if err := remove(u.path()); err != nil {
 			t.in.cfg.Log.Error("cannot clear the spool", "error", err)
 		}
 	}
 	return receipt, err
-}
-
-func (t *tus) discard(name string) error {
-	return errors.Join(remove(filepath.Join(t.dir, name)), remove(filepath.Join(t.dir, name+infoSuffix)))
 }
 
 // create is called by tusd before an upload is made.
@@ -259,18 +235,17 @@ func (t *tus) accept(ctx context.Context, upload handler.FileInfo) (wire.FileID,
 // dropEarlier clears earlier attempts at a call away, which a recorder that begins anew will not go on with. One that
 // has all its bytes is finished, and spares the new one.
 func (t *tus) dropEarlier(ctx context.Context, device call.DeviceID, id call.ID) error {
-	paths, err := filepath.Glob(filepath.Join(t.dir, string(device)+"-"+id.String()+"-*"+infoSuffix))
+	names, err := t.spool.names(id, string(device)+"-"+id.String()+"-")
 	if err != nil {
 		return err
 	}
-	for _, path := range paths {
-		name := trimInfo(filepath.Base(path))
-		if info, err := t.info(ctx, name); err == nil && whole(info) {
-			if _, err := t.finish(ctx, info, nil); err == nil {
+	for _, name := range names {
+		if u, err := t.spool.parseUpload(name); err == nil && u.whole() {
+			if _, err := t.finish(ctx, u, nil); err == nil {
 				continue
 			}
 		}
-		if err := t.discard(name); err != nil {
+		if err := remove(filepath.Join(t.spool.of(id), name)); err != nil {
 			return err
 		}
 	}
@@ -285,7 +260,11 @@ func newAttempt() string {
 
 // finished is called by tusd with the last byte of an upload.
 func (t *tus) finished(hook handler.HookEvent) (handler.HTTPResponse, error) {
-	receipt, err := t.finish(hook.Context, hook.Upload, hook.HTTPRequest.Header)
+	u, err := t.spool.upload(hook.Upload)
+	var receipt string
+	if err == nil {
+		receipt, err = t.finish(hook.Context, u, hook.HTTPRequest.Header)
+	}
 	if err != nil {
 		return handler.HTTPResponse{}, t.asTus(err)
 	}
@@ -313,61 +292,24 @@ func (t *tus) fail(w http.ResponseWriter, r *http.Request, err error) {
 	t.in.fail(w, r, err)
 }
 
-// finishAll finishes what has all its bytes, and clears away what a crash left of no use.
+// finishAll finishes what has all its bytes.
 func (t *tus) finishAll(ctx context.Context) {
-	log := t.in.cfg.Log
-	paths, err := filepath.Glob(filepath.Join(t.dir, "*"+infoSuffix))
+	paths, err := t.spool.all()
 	if err != nil {
-		log.Error("cannot look through the spool", "error", err)
+		t.in.cfg.Log.Error("cannot look through the spool", "error", err)
 	}
 	for _, path := range paths {
 		if ctx.Err() != nil {
 			return
 		}
-		name := trimInfo(filepath.Base(path))
-		info, err := t.info(ctx, name)
-		switch {
-		case err != nil: // tusd writes the description neither atomically nor synced
-			log.Warn("an upload that was cut as it was made is forgotten", "upload", name, "error", err)
-			err = t.discard(name)
-		case whole(info):
-			_, err = t.finish(ctx, info, nil)
+		u, err := t.spool.parseUpload(filepath.Base(path))
+		if err == nil && u.whole() {
+			_, err = t.finish(ctx, u, nil)
 		}
 		if err != nil {
-			log.Error("an upload that has arrived cannot be finished", "upload", name, "error", err)
+			t.in.cfg.Log.Error("an upload that has arrived cannot be finished", "upload", path, "error", err)
 		}
 	}
-}
-
-// spool is tusd's filestore with a full disk told apart from other trouble.
-type spool struct{ filestore.FileStore }
-
-// NewUpload implements handler.DataStore.
-func (s spool) NewUpload(ctx context.Context, info handler.FileInfo) (handler.Upload, error) {
-	u, err := s.FileStore.NewUpload(ctx, info)
-	return spooled{u}, full(err)
-}
-
-// GetUpload implements handler.DataStore.
-func (s spool) GetUpload(ctx context.Context, id string) (handler.Upload, error) {
-	u, err := s.FileStore.GetUpload(ctx, id)
-	return spooled{u}, err
-}
-
-// AsLengthDeclarableUpload implements handler.LengthDeferrerDataStore.
-func (s spool) AsLengthDeclarableUpload(u handler.Upload) handler.LengthDeclarableUpload {
-	if inner, ok := u.(spooled); ok {
-		u = inner.Upload
-	}
-	return s.FileStore.AsLengthDeclarableUpload(u)
-}
-
-type spooled struct{ handler.Upload }
-
-// WriteChunk implements handler.Upload.
-func (u spooled) WriteChunk(ctx context.Context, offset int64, src io.Reader) (int64, error) {
-	n, err := u.Upload.WriteChunk(ctx, offset, src)
-	return n, full(err)
 }
 
 // full makes a full disk the answer that lets a recorder wait.

@@ -252,7 +252,7 @@ func (d *device) durable(f file) {
 
 func (d *device) spoolEmpty() {
 	d.w.t.Helper()
-	if left, _ := filepath.Glob(filepath.Join(d.w.dir, "spool", "*", "*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(d.w.dir, "spool", "*", "*", "*")); len(left) > 0 {
 		d.w.t.Fatalf("left in the spool: %v", left)
 	}
 }

@@ -17,7 +17,7 @@ func (l *Library) Accounts() *Accounts { return &Accounts{l} }
 // SaveUser adds a user, or gives one a new password, which ends the user's sessions, and the rights of u beside those
 // there are.
 func (a *Accounts) SaveUser(ctx context.Context, u hq.User) error {
-	return a.library.change(ctx, "save user", func(tx *sql.Tx) error {
+	return a.library.change(ctx, "save user", func(ctx context.Context, tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user = ?`, u.Name); err != nil {
 			return err
 		}
@@ -30,7 +30,7 @@ func (a *Accounts) SaveUser(ctx context.Context, u hq.User) error {
 
 // RemoveUser removes a user with all sessions; hq.ErrNotFound: there is none of this name.
 func (a *Accounts) RemoveUser(ctx context.Context, name string) error {
-	return a.library.change(ctx, fmt.Sprintf("remove user %q", name), func(tx *sql.Tx) error {
+	return a.library.change(ctx, fmt.Sprintf("remove user %q", name), func(ctx context.Context, tx *transaction) error {
 		return tx.QueryRowContext(ctx, `DELETE FROM users WHERE name = ? RETURNING name`, name).Scan(&name)
 	})
 }
@@ -53,7 +53,7 @@ func (a *Accounts) Users(ctx context.Context) (list []hq.User, err error) {
 
 // AddSession keeps a login, and forgets those that have expired.
 func (a *Accounts) AddSession(ctx context.Context, s hq.Session) error {
-	return a.library.change(ctx, "keep session", func(tx *sql.Tx) error {
+	return a.library.change(ctx, "keep session", func(ctx context.Context, tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE expires < ?`, nanos(a.library.now())); err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (a *Accounts) Session(ctx context.Context, tokenSHA256 string) (hq.Session,
 
 // EndSession forgets a session; hq.ErrNotFound: there is none.
 func (a *Accounts) EndSession(ctx context.Context, tokenSHA256 string) error {
-	return a.library.change(ctx, "end session", func(tx *sql.Tx) error {
+	return a.library.change(ctx, "end session", func(ctx context.Context, tx *transaction) error {
 		return tx.QueryRowContext(ctx, `DELETE FROM sessions WHERE token = ? RETURNING token`, tokenSHA256).Scan(&tokenSHA256)
 	})
 }

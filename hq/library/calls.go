@@ -48,7 +48,7 @@ func (l *Library) Receipts(ctx context.Context, device call.DeviceID, ids []call
 // Complete notes that a call file is durable, with the receipt that says so.
 func (l *Library) Complete(ctx context.Context, a hq.Arrival) error {
 	h := a.Header
-	return l.change(ctx, fmt.Sprintf("complete call %s", h.Call), func(tx *sql.Tx) error {
+	return l.change(ctx, fmt.Sprintf("complete call %s", h.Call), func(ctx context.Context, tx *transaction) error {
 		n, err := l.updateCall(ctx, tx, h.Call, h.Device, h.Line, func(c *hq.Call) {
 			c.Number = h.Number
 			believe(c, h.Anchor)
@@ -71,7 +71,7 @@ func (l *Library) Complete(ctx context.Context, a hq.Arrival) error {
 }
 
 // updateCall changes a call, which may be new, and gives its row.
-func (l *Library) updateCall(ctx context.Context, tx *sql.Tx, id call.ID, device call.DeviceID, line string, change func(*hq.Call)) (int64, error) {
+func (l *Library) updateCall(ctx context.Context, tx *transaction, id call.ID, device call.DeviceID, line string, change func(*hq.Call)) (int64, error) {
 	c, err := scanCall(tx.QueryRowContext(ctx,
 		`SELECT `+callColumns+` FROM calls c JOIN lines l ON l.n = c.line WHERE c.id = ?`, id.String()))
 	switch {
@@ -113,7 +113,7 @@ func (l *Library) updateCall(ctx context.Context, tx *sql.Tx, id call.ID, device
 }
 
 // lineOf gives the row of a line at the site where its recorder is now.
-func lineOf(ctx context.Context, tx *sql.Tx, device call.DeviceID, line string) (n int64, err error) {
+func lineOf(ctx context.Context, tx *transaction, device call.DeviceID, line string) (n int64, err error) {
 	var site string
 	err = tx.QueryRowContext(ctx, `SELECT site FROM recorders WHERE device = ?`, string(device)).Scan(&site)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -153,7 +153,7 @@ func (l *Library) Peaks(ctx context.Context, id call.ID) (peaks []byte, err erro
 
 // SavePeaks keeps a call's waveform.
 func (l *Library) SavePeaks(ctx context.Context, id call.ID, peaks []byte) error {
-	return l.change(ctx, "keep waveform", func(tx *sql.Tx) error {
+	return l.change(ctx, "keep waveform", func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO peaks (call, peaks) VALUES (?, ?)
 			ON CONFLICT (call) DO UPDATE SET peaks = excluded.peaks`, id.String(), peaks)
 		return err

@@ -14,7 +14,7 @@ import (
 // AddCommand keeps a command for a recorder and gives its number: Number, Given and what follows are filled in here.
 // hq.ErrNotFound: there is no such recorder.
 func (l *Library) AddCommand(ctx context.Context, c hq.Command) (number uint64, err error) {
-	err = l.change(ctx, "keep command", func(tx *sql.Tx) error {
+	err = l.change(ctx, "keep command", func(ctx context.Context, tx *transaction) error {
 		var known string
 		if err := tx.QueryRowContext(ctx, `SELECT device FROM recorders WHERE device = ?`, string(c.Device)).Scan(&known); err != nil {
 			return fmt.Errorf("recorder %s: %w", c.Device, err)
@@ -87,7 +87,7 @@ func (l *Library) commands(ctx context.Context, where string, args ...any) (list
 // EndCommand keeps what became of a command of a recorder's. The first word counts; hq.ErrNotFound: it has no such
 // command.
 func (l *Library) EndCommand(ctx context.Context, device call.DeviceID, r wire.CommandResult) error {
-	return l.change(ctx, fmt.Sprintf("keep result of command %d", r.Number), func(tx *sql.Tx) error {
+	return l.change(ctx, fmt.Sprintf("keep result of command %d", r.Number), func(ctx context.Context, tx *transaction) error {
 		var ended int64
 		err := tx.QueryRowContext(ctx, `SELECT ended FROM commands WHERE number = ? AND device = ?`, int64(r.Number), string(device)).Scan(&ended)
 		if err != nil || ended != 0 {

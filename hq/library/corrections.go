@@ -17,7 +17,7 @@ func believe(c *hq.Call, a call.Anchor) {
 }
 
 // correct brings a call's time to what is known of its recorder's clock.
-func correct(ctx context.Context, tx *sql.Tx, c *hq.Call) error {
+func correct(ctx context.Context, tx *transaction, c *hq.Call) error {
 	c.Began, c.Grade = c.Believed, c.BelievedGrade
 	if c.Boot == "" {
 		return nil
@@ -31,7 +31,7 @@ func correct(ctx context.Context, tx *sql.Tx, c *hq.Call) error {
 }
 
 // correction gives the correction of a boot that counts, as far as it is kept; nil: there is none.
-func correction(ctx context.Context, tx *sql.Tx, device call.DeviceID, boot string) (*call.Entry, error) {
+func correction(ctx context.Context, tx *transaction, device call.DeviceID, boot string) (*call.Entry, error) {
 	e := call.Entry{Type: call.EntryCorrection, Device: device, Anchor: call.Anchor{BootID: boot}, Correction: &call.Correction{BootID: boot}}
 	err := tx.QueryRowContext(ctx, `SELECT add_ns, grade, boot_time, number FROM corrections WHERE device = ? AND boot = ?`, string(device), boot).
 		Scan(&e.Correction.Add, &e.Correction.Grade, &e.Anchor.BootTime, &e.Number)
@@ -42,7 +42,7 @@ func correction(ctx context.Context, tx *sql.Tx, device call.DeviceID, boot stri
 }
 
 // applyCorrection keeps what a clock was off by, if nothing better is known, and corrects the calls of that boot.
-func (l *Library) applyCorrection(ctx context.Context, tx *sql.Tx, e call.Entry) error {
+func (l *Library) applyCorrection(ctx context.Context, tx *transaction, e call.Entry) error {
 	n := e.Correction
 	known, err := correction(ctx, tx, e.Device, n.BootID)
 	if err != nil || known != nil && !ledger.Outranks(e, *known) {

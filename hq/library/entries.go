@@ -30,7 +30,7 @@ func (e *ConflictError) Unwrap() error { return hq.ErrRefused }
 // AddEntries keeps entries of a ledger, all of them or none, and brings the calls that they speak of up to date. Those
 // that are already here are passed over; *ConflictError where one differs.
 func (l *Library) AddEntries(ctx context.Context, entries []call.SignedEntry) error {
-	return l.change(ctx, "add entries", func(tx *sql.Tx) error {
+	return l.change(ctx, "add entries", func(ctx context.Context, tx *transaction) error {
 		for _, e := range entries {
 			added, err := l.addEntry(ctx, tx, e)
 			if err == nil && added {
@@ -47,7 +47,7 @@ func (l *Library) AddEntries(ctx context.Context, entries []call.SignedEntry) er
 	})
 }
 
-func (l *Library) addEntry(ctx context.Context, tx *sql.Tx, e call.SignedEntry) (added bool, err error) {
+func (l *Library) addEntry(ctx context.Context, tx *transaction, e call.SignedEntry) (added bool, err error) {
 	if e.Number == 0 || e.Number > math.MaxInt64 {
 		return false, fmt.Errorf("%w: entries are numbered from 1 to %d", hq.ErrRefused, math.MaxInt64)
 	}
@@ -68,7 +68,7 @@ func (l *Library) addEntry(ctx context.Context, tx *sql.Tx, e call.SignedEntry) 
 }
 
 // apply brings what an entry speaks of up to date: its call, or the numbers that will never come.
-func (l *Library) apply(ctx context.Context, tx *sql.Tx, e call.Entry) (err error) {
+func (l *Library) apply(ctx context.Context, tx *transaction, e call.Entry) (err error) {
 	if e.Type == call.EntryLost {
 		_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO lost (device, epoch, first, last) VALUES (?, ?, ?, ?)`,
 			string(e.Device), e.Epoch.String(), int64(e.Lost.First), int64(e.Lost.Last))
@@ -145,7 +145,7 @@ func gapless(ctx context.Context, db interface {
 }
 
 // advance moves the end of the gapless run over what has come in.
-func advance(ctx context.Context, tx *sql.Tx, device call.DeviceID, epoch call.Epoch) error {
+func advance(ctx context.Context, tx *transaction, device call.DeviceID, epoch call.Epoch) error {
 	reached, err := gapless(ctx, tx, device, epoch)
 	if err != nil {
 		return err

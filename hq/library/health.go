@@ -15,7 +15,7 @@ import (
 const keepHealth = 2200
 
 // saveHealth keeps lines of a recorder's log; those that are there already are passed over.
-func (l *Library) saveHealth(ctx context.Context, tx *sql.Tx, device call.DeviceID, lines []wire.Health) error {
+func (l *Library) saveHealth(ctx context.Context, tx *transaction, device call.DeviceID, lines []wire.Health) error {
 	for _, h := range lines {
 		b, err := json.Marshal(h)
 		if err != nil {

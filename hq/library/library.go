@@ -8,7 +8,7 @@
 //	calls, next, err := lib.Calls(ctx, hq.Query{Text: "northam front"})
 //
 // What a method has changed when it returns without an error survives a power cut: the write-ahead log is synced at
-// each commit (synchronous=FULL). A receipt may be sent then, and not before.
+// each commit (synchronous=FULL). A receipt may be sent then, and not before. What comes together is committed together.
 //
 // A call is put together from what comes in, in any order: its begin entry, its end entry with the manifest, its call
 // file. Nothing that came later makes it forget what came before; size and hash are those of the call file once it is
@@ -23,6 +23,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -43,9 +44,11 @@ const readers = 4
 
 // Library is an opened database. It is safe for concurrent use.
 type Library struct {
-	write *sql.DB // one connection: SQLite has one writer, and waiting for it here is fair
-	read  *sql.DB
-	now   func() time.Time
+	write   *transaction // of the changes: SQLite has one writer
+	changes changes
+	read    *statements
+	closers []io.Closer
+	now     func() time.Time
 }
 
 // Open opens the database and brings it to the present form; a file that is not there is made, for the owner only.
@@ -58,15 +61,22 @@ func Open(path string, now func() time.Time) (*Library, error) {
 		return nil, fmt.Errorf("open library: %w", err)
 	}
 	l := &Library{now: now}
-	if l.write, err = connect(path, 1, url.Values{"_txlock": {"immediate"}}); err != nil {
+	writer, err := connect(path, 1, url.Values{"_txlock": {"immediate"}})
+	if err != nil {
 		return nil, err
 	}
-	if err := migrate(l.write); err != nil {
-		return nil, errors.Join(fmt.Errorf("library %s: %w", path, err), l.write.Close())
+	if err := migrate(writer); err != nil {
+		return nil, errors.Join(fmt.Errorf("library %s: %w", path, err), writer.Close())
 	}
-	if l.read, err = connect(path, readers, url.Values{"_query_only": {"true"}}); err != nil {
-		return nil, errors.Join(err, l.write.Close())
+	conn, err := writer.Conn(context.Background())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open library %s: %w", path, err), writer.Close())
 	}
+	reader, err := connect(path, readers, url.Values{"_query_only": {"true"}})
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(), writer.Close())
+	}
+	l.write, l.read, l.closers = newStatements(conn), newStatements(reader), []io.Closer{reader, conn, writer}
 	return l, nil
 }
 
@@ -112,19 +122,12 @@ func migrate(db *sql.DB) error {
 }
 
 // Close closes the database.
-func (l *Library) Close() error { return errors.Join(l.read.Close(), l.write.Close()) }
-
-// change runs f in a transaction, which is durable when change returns nil.
-func (l *Library) change(ctx context.Context, what string, f func(*sql.Tx) error) error {
-	tx, err := l.write.BeginTx(ctx, nil)
-	if err == nil {
-		if err = f(tx); err == nil {
-			err = tx.Commit()
-		} else {
-			err = errors.Join(err, tx.Rollback())
-		}
+func (l *Library) Close() error {
+	var all []error
+	for _, c := range l.closers {
+		all = append(all, c.Close())
 	}
-	return wrap(what, err)
+	return errors.Join(all...)
 }
 
 // wrap says what was attempted, and gives errors their common names.

@@ -3,6 +3,7 @@ package library
 import (
 	"context"
 	"crypto/ed25519"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -465,7 +466,7 @@ func TestWhatIsNotALibraryIsNamed(t *testing.T) {
 	path = filepath.Join(t.TempDir(), "library.db")
 	l, err := Open(path, time.Now)
 	must(t, err)
-	_, err = l.write.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)`)
+	_, err = l.write.ExecContext(t.Context(), `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)`)
 	must(t, err)
 	must(t, l.Close())
 	if _, err := Open(path, time.Now); err == nil || !strings.Contains(err.Error(), "newer program") {
@@ -508,7 +509,7 @@ func BenchmarkCalls(b *testing.B) {
 
 func fill(b *testing.B, l *Library, count int) {
 	random := rand.New(rand.NewPCG(1, 2))
-	tx, err := l.write.Begin()
+	tx, err := l.write.database.(*sql.Conn).BeginTx(b.Context(), nil)
 	must(b, err)
 	const lines = 3000
 	for n := range lines {

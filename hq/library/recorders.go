@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/linekeeper/linekeeper/call"
 	"github.com/linekeeper/linekeeper/hq"
@@ -15,7 +16,7 @@ import (
 // SaveRecorder makes a recorder known (its Device, Key and Site), or says at which site it is from now on. Its earlier calls
 // stay where they were made.
 func (l *Library) SaveRecorder(ctx context.Context, r hq.Recorder) error {
-	return l.change(ctx, "save recorder", func(tx *sql.Tx) error {
+	return l.change(ctx, "save recorder", func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, saveRecorder, string(r.Device), []byte(r.Key), r.Site, nanos(l.now()))
 		return err
 	})
@@ -33,6 +34,13 @@ func (l *Library) Recorder(ctx context.Context, device call.DeviceID) (hq.Record
 	return r, wrap(fmt.Sprintf("look up recorder %s", device), err)
 }
 
+// Revoked is since when a recorder is shut out; zero: it is let in. hq.ErrNotFound: it was never made known.
+func (l *Library) Revoked(ctx context.Context, device call.DeviceID) (time.Time, error) {
+	var since int64
+	err := l.read.QueryRowContext(ctx, `SELECT revoked FROM recorders WHERE device = ?`, string(device)).Scan(&since)
+	return moment(since), wrap(fmt.Sprintf("look up recorder %s", device), err)
+}
+
 // Recorders gives all recorders by site, then device.
 func (l *Library) Recorders(ctx context.Context) (list []hq.Recorder, err error) {
 	err = each(ctx, l.read, func(rows *sql.Rows) error {
@@ -45,7 +53,7 @@ func (l *Library) Recorders(ctx context.Context) (list []hq.Recorder, err error)
 
 // Saw notes that a recorder was heard of now, over https or mqtt.
 func (l *Library) Saw(ctx context.Context, device call.DeviceID, via string) error {
-	return l.change(ctx, "note recorder", func(tx *sql.Tx) error {
+	return l.change(ctx, "note recorder", func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE recorders SET seen = ?, via = ? WHERE device = ?`,
 			nanos(l.now()), via, string(device))
 		return err
@@ -55,7 +63,7 @@ func (l *Library) Saw(ctx context.Context, device call.DeviceID, via string) err
 // SaveStatus keeps what a recorder says of itself. Its last will (not online) changes nothing but that word: what it
 // said last is still the best that is known.
 func (l *Library) SaveStatus(ctx context.Context, device call.DeviceID, via string, s wire.Status) error {
-	return l.change(ctx, "save status", func(tx *sql.Tx) error {
+	return l.change(ctx, "save status", func(ctx context.Context, tx *transaction) error {
 		lines := s.HealthLog
 		s.HealthLog = nil
 		b, err := json.Marshal(s)

@@ -19,7 +19,7 @@ import (
 func (l *Library) AddToken(ctx context.Context, t hq.Token) (token string, err error) {
 	token = wire.NewToken()
 	sum := sha256.Sum256([]byte(token))
-	return token, l.change(ctx, "keep token", func(tx *sql.Tx) error {
+	return token, l.change(ctx, "keep token", func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO tokens (sha256, site, made, expires, only, by) VALUES (?, ?, ?, ?, nullif(?, ''), ?)`,
 			sum[:], t.Site, nanos(l.now()), nanos(t.Expires), string(t.Only), t.By)
 		return err
@@ -45,7 +45,7 @@ func (l *Library) Tokens(ctx context.Context, limit int) (list []hq.Token, err e
 func (l *Library) UseToken(ctx context.Context, token string, key ed25519.PublicKey) (r hq.Recorder, err error) {
 	sum := sha256.Sum256([]byte(token))
 	device := call.DeviceIDOf(key)
-	err = l.change(ctx, "use token", func(tx *sql.Tx) error {
+	err = l.change(ctx, "use token", func(ctx context.Context, tx *transaction) error {
 		var site string
 		var expires int64
 		var only, used call.DeviceID
@@ -80,7 +80,7 @@ func (l *Library) UseToken(ctx context.Context, token string, key ed25519.Public
 
 // Revoke shuts a recorder out from now on, or lets it in again. hq.ErrNotFound: it was never made known.
 func (l *Library) Revoke(ctx context.Context, device call.DeviceID, out bool) error {
-	return l.change(ctx, "shut recorder out", func(tx *sql.Tx) error {
+	return l.change(ctx, "shut recorder out", func(ctx context.Context, tx *transaction) error {
 		since := int64(0)
 		if out {
 			since = nanos(l.now())

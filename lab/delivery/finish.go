@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 	"unsafe"
@@ -43,9 +43,10 @@ func await(ctx context.Context, data string, m moment) (call.ID, error) {
 	w := watch{fd: f, file: os.NewFile(uintptr(f), "inotify"), dirs: map[int32]string{}}
 	defer func() { _ = w.file.Close() }()
 	if m == lastByte {
-		err = errors.Join(w.add(filepath.Join(data, "spool/tus"), unix.IN_MODIFY), w.add(filepath.Join(data, "spool/mqtt"), unix.IN_CREATE))
+		err = errors.Join(w.addBelow(filepath.Join(data, "spool/tus"), unix.IN_MODIFY), w.addBelow(filepath.Join(data, "spool/mqtt"), unix.IN_CREATE))
 	} else {
-		err = w.addCalls(filepath.Join(data, "calls"))
+		calls := filepath.Join(data, "calls")
+		err = errors.Join(w.add(calls, unix.IN_CREATE), w.addBelow(calls, unix.IN_CREATE|unix.IN_MOVED_TO))
 	}
 	if err != nil {
 		return call.ID{}, err
@@ -79,13 +80,11 @@ func (w *watch) add(dir string, events uint32) error {
 	return err
 }
 
-// addCalls watches the folders of call files, and for new ones.
-func (w *watch) addCalls(dir string) error {
-	err := w.add(dir, unix.IN_CREATE)
-	below, err2 := os.ReadDir(dir)
-	err = errors.Join(err, err2)
+// addBelow watches the folders of a folder.
+func (w *watch) addBelow(dir string, events uint32) error {
+	below, err := os.ReadDir(dir)
 	for _, d := range below {
-		err = errors.Join(err, w.add(filepath.Join(dir, d.Name()), unix.IN_CREATE|unix.IN_MOVED_TO))
+		err = errors.Join(err, w.add(filepath.Join(dir, d.Name()), events))
 	}
 	return err
 }
@@ -96,8 +95,9 @@ func (w *watch) look(path string) (call.ID, error) {
 	if id, err := call.ParseID(strings.TrimSuffix(name, ".lkc")); err == nil {
 		return id, nil // published
 	}
-	if file, err := wire.ParseFileID(strings.TrimSuffix(name, ".lkc")); err == nil {
-		if strings.HasSuffix(name, ".lkc") || whole(path) {
+	of, said, _ := strings.Cut(name, ".")
+	if file, err := wire.ParseFileID(of); err == nil {
+		if said == "lkc" || whole(path, said) {
 			return file.Call, nil
 		}
 		return call.ID{}, nil
@@ -117,10 +117,9 @@ func (w *watch) look(path string) (call.ID, error) {
 	return call.ID{}, nil
 }
 
-// whole says whether an upload by tus has all its bytes.
-func whole(path string) bool {
-	text, err := os.ReadFile(path + ".info")
-	var info struct{ Size int64 }
-	s, err2 := os.Stat(path)
-	return err == nil && err2 == nil && json.Unmarshal(text, &info) == nil && s.Size() == info.Size
+// whole says whether an upload by tus has all its bytes: what its name says of it begins with how many those are.
+func whole(path, said string) bool {
+	size, _, _ := strings.Cut(said, ".")
+	info, err := os.Stat(path)
+	return err == nil && strconv.FormatInt(info.Size(), 10) == size
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,15 +87,18 @@ func (o other) check(r *run) error {
 	return nil
 }
 
-// largest is the size of the largest file in some folders.
+// largest is the size of the largest file in some folders and those below.
 func largest(dirs ...string) (most int64) {
 	for _, dir := range dirs {
-		entries, _ := os.ReadDir(dir) // missing: empty
-		for _, e := range entries {
+		_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return nil // missing, or gone meanwhile: nothing
+			}
 			if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
 				most = max(most, info.Size())
 			}
-		}
+			return nil
+		})
 	}
 	return most
 }
