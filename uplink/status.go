@@ -69,6 +69,7 @@ func same(a, b wire.Status) bool {
 func essence(s wire.Status) string {
 	s.Health, s.HealthLog = nil, nil
 	s.Time, s.Ring, s.Waiting.Bytes, s.Waiting.Entries = time.Time{}, wire.RingStatus{}, 0, 0
+	s.Waiting.Cost, s.Waiting.Rate, s.Waiting.Done = 0, 0, time.Time{}
 	lines := make([]wire.LineStatus, len(s.Lines))
 	for i, l := range s.Lines {
 		l.LevelDB, l.Lost = 0, 0

@@ -127,6 +127,10 @@ type Waiting struct {
 	Entries int    `json:"entries"`
 	Link    string `json:"link"` // https, mqtt; empty while there is none
 
+	Cost int64     `json:"cost,omitempty"` // bytes that sending it takes of the link, both ways together
+	Rate int64     `json:"rate,omitempty"` // bytes a second, as calls went lately; 0: not known
+	Done time.Time `json:"done,omitzero"`  // when all will be there, by the link's hours and volumes; zero: not known
+
 	Refused []Refused `json:"refused,omitempty"` // the first of the parked calls, at most MaxRefused
 }
 

@@ -228,7 +228,7 @@ func (k *keeper) status() wire.Status {
 		Device: k.id.device, Online: true, Time: k.time.Now().UTC(), Software: version,
 		State: conditions.State(), Reasons: reasons, Clock: k.time.Grade(k.clock.Grade()),
 		Lines:   []wire.LineStatus{},
-		Waiting: wire.Waiting{Calls: ring.WaitingCalls, Bytes: ring.WaitingBytes, Parked: ring.Parked, Entries: ring.WaitingEntries, Refused: k.refused(ring)},
+		Waiting: k.waiting(ring),
 		Ring:    wire.RingStatus{SizeBytes: ring.SizeBytes, FreeBytes: ring.FreeBytes, FreeHours: k.hours(ring.FreeBytes)},
 		Health:  k.boardHealth(ring),
 
@@ -247,6 +247,16 @@ func (k *keeper) status() wire.Status {
 		s.Lines = append(s.Lines, wire.LineStatus{Line: l.Line, Recording: l.Recording, Alarm: l.Alarm, LevelDB: level, Lost: l.LostFrames, Calls: l.Calls})
 	}
 	return s
+}
+
+// waiting says what waits, and what it takes to deliver it.
+func (k *keeper) waiting(ring buffer.Status) wire.Waiting {
+	w := wire.Waiting{Calls: ring.WaitingCalls, Bytes: ring.WaitingBytes, Parked: ring.Parked, Entries: ring.WaitingEntries, Refused: k.refused(ring)}
+	if k.up != nil {
+		f := k.forecast(ring)
+		w.Cost, w.Rate, w.Done = f.Bytes, int64(f.Rate), f.Done.UTC().Truncate(time.Minute)
+	}
+	return w
 }
 
 // refused gives the first of the calls that headquarters has refused, and why.

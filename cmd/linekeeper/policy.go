@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/linekeeper/linekeeper/buffer"
 	"github.com/linekeeper/linekeeper/cmd/internal/command"
 	"github.com/linekeeper/linekeeper/cmd/internal/settings"
 	"github.com/linekeeper/linekeeper/uplink"
@@ -165,12 +166,17 @@ type deliveryReport struct {
 	Size     int64         `json:"size,omitempty"`
 }
 
+// forecast is what it takes to deliver what waits and is not parked.
+func (k *keeper) forecast(ring buffer.Status) uplink.Forecast {
+	return k.up.Forecast(ring.WaitingCalls-ring.Parked, ring.WaitingBytes, ring.WaitingEntries)
+}
+
 func (k *keeper) delivery() *deliveryReport {
 	if k.up == nil {
 		return nil
 	}
 	ring, s, p := k.ring.Status(), k.up.Snapshot(), k.up.Permit()
-	f := k.up.Forecast(ring.WaitingCalls-ring.Parked, ring.WaitingBytes, ring.WaitingEntries)
+	f := k.forecast(ring)
 	r := &deliveryReport{
 		Held: p.Why, Until: p.Until, Cost: f.Bytes, Seconds: f.Seconds, Done: f.Done, Rate: f.Rate, Volume: k.up.Used(),
 		DayMax: int64(k.cfg.Uplink.Policy.Day), MonthMax: int64(k.cfg.Uplink.Policy.Month), Sent: s.Sent, Size: s.Size,

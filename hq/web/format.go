@@ -52,6 +52,19 @@ func ago(d time.Duration) string {
 	return fmt.Sprintf("%d days ago", d/(24*time.Hour))
 }
 
+// lasts is roughly how long so many seconds are.
+func lasts(seconds int64) string {
+	switch {
+	case seconds < 100:
+		return fmt.Sprintf("%d s", max(seconds, 1))
+	case seconds < 100*60:
+		return fmt.Sprintf("%d min", seconds/60)
+	case seconds < 100*3600:
+		return fmt.Sprintf("%d h", seconds/3600)
+	}
+	return count(int(seconds/(24*3600)), "day")
+}
+
 func size(bytes int64) string {
 	switch {
 	case bytes < 1000:

@@ -250,13 +250,23 @@ func TestRecorders(t *testing.T) {
 	s.recorders = []hq.Recorder{{Device: "7K3M9QXA", Site: "Lichinga", Seen: noon.Add(-2 * time.Minute), Via: "mqtt", Status: &wire.Status{
 		Online: true, State: call.StateAlarm, Software: "0.1.0", Reasons: []string{"line2: no frames"},
 		Lines:   []wire.LineStatus{{Line: "line1", Recording: true, Calls: 1}, {Line: "line2", Alarm: "no frames", Lost: 5}},
-		Waiting: wire.Waiting{Calls: 3, Bytes: 1500000, Parked: 1, Refused: []wire.Refused{{Call: call.ID{9}, Reason: "413 too <large>"}}}, Ring: wire.RingStatus{SizeBytes: 4e9, FreeBytes: 3e9, FreeHours: 412},
+		Waiting: wire.Waiting{Calls: 3, Bytes: 1500000, Parked: 1, Cost: 1560000, Rate: 1150, Done: noon.Add(time.Hour), Refused: []wire.Refused{{Call: call.ID{9}, Reason: "413 too <large>"}}}, Ring: wire.RingStatus{SizeBytes: 4e9, FreeBytes: 3e9, FreeHours: 412},
 		Selftest: &wire.Selftest{Time: noon, Failed: []string{"hum, line2: 50 Hz"}},
 		Health:   &wire.Health{UnderVoltage: true, Temperature: 51.4, Uptime: 3 * 86400, Boots: 12, Reset: wire.ResetPower},
 	}}}
 	wants(t, s.get("/recorders").Body.String(), "2 min ago</time> over MQTT", "line2: no frames", "in a call", "1 call<", "some audio lost",
 		"3 calls, 1.5 MB; 1 call parked", `<a href="/calls/`+call.ID{9}.String()+`">`, "413 too &lt;large&gt;", "the supply is too weak, 51 °C, up 3 days, boot 12, the power was lost before it", "412 h of calls, 3.0 GB of 4.0 GB", "0.1.0",
-		">failed<", "23 Nov 2026, 14:05:12", "<br>hum, line2: 50 Hz")
+		"1.6 MB of the link, 22 min at 1 KB a second; done 23 Nov 2026, 15:05:12", ">failed<", "23 Nov 2026, 14:05:12", "<br>hum, line2: 50 Hz")
+}
+
+func TestForecastOfWhatIsNotKnown(t *testing.T) {
+	s := loggedIn(t)
+	s.recorders = []hq.Recorder{{Device: "7K3M9QXA", Site: "Lichinga", Seen: noon, Via: "https", Status: &wire.Status{Online: true, State: call.StateIdle}}}
+	lacks(t, s.get("/recorders").Body.String(), "Delivery")
+	s.recorders[0].Status.Waiting = wire.Waiting{Calls: 1, Bytes: 900, Cost: 2000}
+	wants(t, s.get("/recorders").Body.String(), "2 KB of the link; how long is not known")
+	s.recorders[0].Status.Waiting.Rate = 1
+	wants(t, s.get("/recorders").Body.String(), "2 KB of the link, 33 min at 1 bytes a second</dd>")
 }
 
 func TestAssets(t *testing.T) {

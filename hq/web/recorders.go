@@ -25,6 +25,7 @@ type recorderView struct {
 	Lines        []lineView
 	Waiting      string
 	Refused      []wire.Refused
+	Forecast     string // what it takes to deliver what waits; empty: not known
 	Room         string
 	Software     string
 	Board        string // how it is; empty: it does not say
@@ -94,7 +95,7 @@ func (s *server) viewRecorder(rec hq.Recorder) recorderView {
 	if st.Waiting.Parked > 0 {
 		v.Waiting += "; " + count(st.Waiting.Parked, "call") + " parked after being refused"
 	}
-	v.Refused = st.Waiting.Refused
+	v.Refused, v.Forecast = st.Waiting.Refused, s.forecast(st.Waiting)
 	if st.Health != nil {
 		v.Board = strings.Join(st.Health.Words(), ", ")
 	}
@@ -108,6 +109,23 @@ func (s *server) viewRecorder(rec hq.Recorder) recorderView {
 		v.Room = fmt.Sprintf("%.0f h of calls, %s of %s", st.Ring.FreeHours, size(st.Ring.FreeBytes), size(st.Ring.SizeBytes))
 	}
 	return v
+}
+
+// forecast is what it takes of the link to deliver what waits at a recorder, as that said last; empty: nothing waits, or it
+// does not say.
+func (s *server) forecast(w wire.Waiting) string {
+	if w.Cost <= 0 {
+		return ""
+	}
+	text := size(w.Cost) + " of the link"
+	if w.Rate <= 0 {
+		return text + "; how long is not known before a call has gone"
+	}
+	text += fmt.Sprintf(", %s at %s a second", lasts(w.Cost/w.Rate), size(w.Rate))
+	if !w.Done.IsZero() {
+		text += "; done " + s.moment(w.Done).Full
+	}
+	return text
 }
 
 // recorderState is whether it is there, and if so how it is.
