@@ -118,6 +118,15 @@ type Command struct {
 	Error  string    // why the recorder could not do it
 }
 
+// Hold is somebody's word that a call must not be given up, or that it may be again.
+type Hold struct {
+	Call call.ID
+	On   bool
+	Why  string // in words; it names no person
+	By   string // a user's name
+	At   time.Time
+}
+
 // BundleOrder is what a bundle is to be, with which a recorder is set up.
 type BundleOrder struct {
 	Site     string
@@ -142,7 +151,7 @@ type Token struct {
 type User struct {
 	Name     string
 	Password string // argon2id, in PHC string form
-	Admin    bool   // may let recorders in
+	Admin    bool   // may let recorders in, and put calls on hold
 	Added    time.Time
 }
 

@@ -15,15 +15,21 @@ import (
 // hq.ErrNotFound: there is no such recorder.
 func (l *Library) AddCommand(ctx context.Context, c hq.Command) (number uint64, err error) {
 	err = l.change(ctx, "keep command", func(ctx context.Context, tx *transaction) error {
-		var known string
-		if err := tx.QueryRowContext(ctx, `SELECT device FROM recorders WHERE device = ?`, string(c.Device)).Scan(&known); err != nil {
-			return fmt.Errorf("recorder %s: %w", c.Device, err)
-		}
-		now := l.now()
-		return tx.QueryRowContext(ctx, `INSERT INTO commands (number, device, kind, call, why, by, given)
-			VALUES (max(?, 1 + coalesce((SELECT max(number) FROM commands), 0)), ?, ?, ?, ?, ?, ?) RETURNING number`,
-			now.UnixMilli(), string(c.Device), string(c.Kind), nullable(c.Call), c.Why, c.By, nanos(now)).Scan(&number)
+		number, err = l.addCommand(ctx, tx, c)
+		return err
 	})
+	return number, err
+}
+
+func (l *Library) addCommand(ctx context.Context, tx *transaction, c hq.Command) (number uint64, err error) {
+	var known string
+	if err := tx.QueryRowContext(ctx, `SELECT device FROM recorders WHERE device = ?`, string(c.Device)).Scan(&known); err != nil {
+		return 0, fmt.Errorf("recorder %s: %w", c.Device, err)
+	}
+	now := l.now()
+	err = tx.QueryRowContext(ctx, `INSERT INTO commands (number, device, kind, call, why, by, given)
+		VALUES (max(?, 1 + coalesce((SELECT max(number) FROM commands), 0)), ?, ?, ?, ?, ?, ?) RETURNING number`,
+		now.UnixMilli(), string(c.Device), string(c.Kind), nullable(c.Call), c.Why, c.By, nanos(now)).Scan(&number)
 	return number, err
 }
 

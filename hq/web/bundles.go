@@ -40,7 +40,7 @@ type bundleView struct {
 	State          badge
 }
 
-// admin says whether who asks may let recorders in.
+// admin says whether who asks may let recorders in, and put calls on hold.
 func (s *server) admin(r *http.Request) (bool, error) {
 	u, err := s.Users.User(r.Context(), userOf(r))
 	if errors.Is(err, hq.ErrNotFound) { // removed a moment ago
@@ -60,7 +60,7 @@ func (s *server) forAdmins(next http.HandlerFunc) http.HandlerFunc {
 		case err != nil:
 			s.broken(w, r, err)
 		case !admin:
-			s.fail(w, r, http.StatusForbidden, "Not yours to do", "Only an administrator lets recorders in. Whoever runs headquarters can make you one: linekeeper-hq user add "+userOf(r)+" --admin")
+			s.fail(w, r, http.StatusForbidden, "Not yours to do", "Only an administrator lets recorders in and puts calls on hold. Whoever runs headquarters can make you one: linekeeper-hq user add "+userOf(r)+" --admin")
 		default:
 			next(w, r)
 		}

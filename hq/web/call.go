@@ -148,7 +148,12 @@ func (s *server) callPage(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.showLive(w, r, http.StatusOK, "call", c.Site+" · "+c.Line+" · "+body.Began.Full, liveFrame{Address: address}, body)
+	hold, err := s.viewHold(r, c)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	s.showLive(w, r, http.StatusOK, "call", c.Site+" · "+c.Line+" · "+body.Began.Full, liveFrame{Address: address, Hold: hold}, body)
 }
 
 // showArrived shows as much as there is of a call that is not here whole.

@@ -36,6 +36,7 @@ type fake struct {
 	peaks     map[call.ID][][]byte // drawn already
 	convert   func(format string, w io.Writer) error
 	commands  []hq.Command
+	holds     []hq.Hold // newest first
 	tokens    []hq.Token
 	ordered   []hq.BundleOrder
 	refused   error // what every order of a bundle is answered with
@@ -75,7 +76,16 @@ func (f *fake) AddCommand(_ context.Context, c hq.Command) (uint64, error) {
 func (f *fake) CommandsOf(context.Context, call.ID, int) ([]hq.Command, error) {
 	return f.commands, f.broken
 }
-func (f *fake) Tokens(context.Context, int) ([]hq.Token, error) { return f.tokens, f.broken }
+func (f *fake) Hold(_ context.Context, h hq.Hold) error {
+	if len(f.holds) > 0 && f.holds[0].On == h.On {
+		return hq.ErrExists
+	}
+	h.At = noon
+	f.holds = append([]hq.Hold{h}, f.holds...)
+	return f.broken
+}
+func (f *fake) Holds(context.Context, call.ID, int) ([]hq.Hold, error) { return f.holds, f.broken }
+func (f *fake) Tokens(context.Context, int) ([]hq.Token, error)        { return f.tokens, f.broken }
 func (f *fake) Make(_ context.Context, o hq.BundleOrder) (string, error) {
 	f.ordered = append(f.ordered, o)
 	return "signed.bundle.jws", f.refused

@@ -93,6 +93,7 @@ type liveFrame struct {
 	Filter  *filterView // the list of calls only
 	Bundle  *bundleForm // the page of bundles only
 	Admin   bool        // of the recorders only: whoever looks may add one
+	Hold    *holdView   // of a call only
 	Live    live        // filled in by showLive
 }
 

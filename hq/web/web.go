@@ -66,6 +66,10 @@ type Commands interface {
 	AddCommand(ctx context.Context, c hq.Command) (number uint64, err error)
 	// CommandsOf gives the commands about a call, newest first.
 	CommandsOf(ctx context.Context, id call.ID, limit int) ([]hq.Command, error)
+	// Hold puts a call on hold or lets it go, and tells its recorder where that has to know; hq.ErrExists: it is so already.
+	Hold(ctx context.Context, h hq.Hold) error
+	// Holds gives what was said about a call's hold, newest first.
+	Holds(ctx context.Context, id call.ID, limit int) ([]hq.Hold, error)
 }
 
 // Bundles makes what recorders are set up with.
@@ -112,6 +116,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /{$}", s.listPage)
 	mux.HandleFunc("GET /calls/{id}", s.callPage)
 	mux.HandleFunc("POST /calls/{id}/commands", s.command)
+	mux.HandleFunc("POST /calls/{id}/hold", s.forAdmins(s.hold))
 	mux.HandleFunc("GET /calls/{id}/audio", s.audio)
 	mux.HandleFunc("GET /calls/{id}/peaks", s.peaks)
 	mux.HandleFunc("GET /calls/{id}/wave", s.wave)
