@@ -27,14 +27,19 @@ type change struct {
 // fails, f is run again, in one of its own. Its context does not end.
 func (l *Library) change(ctx context.Context, what string, f func(context.Context, *transaction) error) error {
 	c := &change{ctx, f, make(chan error, 1)}
+	l.queue(c)
+	return wrap(what, <-c.done)
+}
+
+// queue has changes committed, in their order.
+func (l *Library) queue(some ...*change) {
 	l.changes.mu.Lock()
-	l.changes.waiting = append(l.changes.waiting, c)
+	defer l.changes.mu.Unlock()
+	l.changes.waiting = append(l.changes.waiting, some...)
 	if !l.changes.working {
 		l.changes.working = true
 		go l.commitWaiting()
 	}
-	l.changes.mu.Unlock()
-	return wrap(what, <-c.done)
 }
 
 // commitWaiting commits what waits until nothing does.

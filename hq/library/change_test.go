@@ -25,8 +25,7 @@ func TestOneThatFailsLeavesTheOthers(t *testing.T) {
 	add(t.Context(), "BBBBBBBB", hq.ErrRefused)
 	add(ended, "CCCCCCCC", nil)
 	add(t.Context(), "DDDDDDDD", nil)
-	l.changes.waiting, l.changes.working = waiting, true
-	l.commitWaiting()
+	l.queue(waiting...)
 	for i, want := range []error{nil, hq.ErrRefused, context.Canceled, nil} {
 		if err := <-waiting[i].done; !errors.Is(err, want) {
 			t.Errorf("change %d: %v, want %v", i, err, want)
