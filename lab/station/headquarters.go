@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -108,16 +109,21 @@ func (h *Headquarters) Start(ctx context.Context, seen func(Event)) (*Process, e
 // URL is the address of the web pages.
 func (h *Headquarters) URL() string { return "https://" + h.Web + "/" }
 
-// FreeAddress is the wish, if nobody listens there, or a free port of loopback.
+// FreeAddress is the wish, if nobody listens there, or a free port of loopback. It is below those that the kernel gives to
+// outgoing connections: nothing that connects meanwhile takes it, also while what listens there is restarted.
 func FreeAddress(wish string) (string, error) {
-	if wish != "" {
-		if l, err := net.Listen("tcp", wish); err == nil {
-			return wish, l.Close()
+	const from, to, tries = 10_000, 32_000, 100
+	address := wish
+	for n := 0; ; n++ {
+		if address != "" {
+			l, err := net.Listen("tcp", address)
+			if err == nil {
+				return address, l.Close()
+			}
+			if n == tries {
+				return "", err
+			}
 		}
+		address = fmt.Sprintf("127.0.0.1:%d", from+mathrand.IntN(to-from))
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
