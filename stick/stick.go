@@ -187,7 +187,8 @@ func (s *Stick) look(name string) (info fs.FileInfo, err error) {
 }
 
 // Publish makes a file stand under its name with what write writes, durably, in place of the one that may be there. Its
-// folders are made where they are missing. Where write fails, or the stick does, the name is as it was before.
+// folders are made where they are missing. Where write fails, or the stick does before it is renamed, the name is as it was
+// before.
 func (s *Stick) Publish(name string, write func(io.Writer) error) (err error) {
 	defer func() { err = s.explain("write", name, err) }()
 	if err := s.makeFolders(path.Dir(name)); err != nil {
@@ -205,19 +206,42 @@ func (s *Stick) Publish(name string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	out := &file{f, s, name}
+	defer func() { err = errors.Join(err, f.Close()) }()
 	if err = write(out); err == nil {
 		err = out.sync()
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		if err = s.opts.Before("rename", name); err == nil {
-			err = s.root.Rename(temp, name)
-		}
+	if err == nil {
+		err = s.opts.Before("rename", name)
+	}
+	if err == nil {
+		err = s.root.Rename(temp, name)
 	}
 	if err != nil {
 		_ = s.remove(temp) // the error that matters is the first
 		return err
 	}
+	// On FAT a new name has neither size nor beginning before its file is synced again: it would be an empty one.
+	if err := out.sync(); err != nil {
+		return err
+	}
 	return s.syncFolder(path.Dir(name))
+}
+
+// Settle makes all that was done to the stick durable: from then on it can be pulled, and nothing of it is lost.
+func (s *Stick) Settle() error {
+	err := s.opts.Before("settle", ".")
+	if err == nil {
+		err = s.settle()
+	}
+	return s.explain("settle", ".", err)
+}
+
+func (s *Stick) settle() error {
+	dir, err := s.root.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.NewSyscallError("syncfs", unix.Syncfs(int(dir.Fd()))), dir.Close())
 }
 
 // makeFolders makes a folder and those that it is in.

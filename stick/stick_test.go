@@ -44,7 +44,7 @@ func TestPublishIsDurableInOrder(t *testing.T) {
 	s := open(t, t.TempDir(), stick.Options{Before: func(op, path string) error { ops = append(ops, op+" "+path); return nil }})
 	must(t, s.Publish("a/b/c.txt", text("hello")))
 	want := []string{"make folder a", "sync folder .", "make folder a/b", "sync folder a", "remove a/b/c.txt.new", "create a/b/c.txt.new",
-		"write a/b/c.txt", "sync a/b/c.txt", "rename a/b/c.txt", "sync folder a/b"}
+		"write a/b/c.txt", "sync a/b/c.txt", "rename a/b/c.txt", "sync a/b/c.txt", "sync folder a/b"}
 	if !slices.Equal(ops, want) {
 		t.Errorf("%q", ops)
 	}

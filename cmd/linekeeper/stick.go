@@ -118,6 +118,7 @@ func (o *options) writeStick(cmd *cobra.Command, c config, s *stick.Stick) error
 		}
 		err = errors.Join(err, carried)
 	}
+	err = errors.Join(err, s.Settle()) // who sees the light pulls the stick
 	shown := stickAccepted
 	if err != nil {
 		shown = stickRefused

@@ -88,7 +88,7 @@ func (h *Headquarters) command(input string, args ...string) (string, error) {
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return string(out), fmt.Errorf("%s %s: %w: %s", filepath.Base(h.Program), strings.Join(args, " "), err, exit.Stderr)
+		return string(out), fmt.Errorf("%s %s: %w: %s%s", filepath.Base(h.Program), strings.Join(args, " "), err, exit.Stderr, out)
 	}
 	return string(out), err
 }
