@@ -203,7 +203,6 @@ func TestRefusals(t *testing.T) {
 		spoil []spoiler
 		want  string
 	}{
-		{"401", []spoiler{answer("POST", 1, 401)}, "401 "},
 		{"403", []spoiler{answer("POST", 1, 403)}, "403 Forbidden: spoilt"},
 		{"413", []spoiler{answer("PATCH", 1, 413)}, "413 Request Entity Too Large: spoilt"},
 		{"460 three times", []spoiler{answer("PATCH", 1, 460), answer("PATCH", 2, 460), answer("PATCH", 3, 460)}, "3 times with another SHA-256"},
@@ -222,6 +221,30 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("kept %s of a refused call", c.state)
 			}
 		})
+	}
+}
+
+// TestNotLetIn has headquarters, whose clock may be wrong, not take the recorder's certificate for once: no call is refused
+// for that, and what was begun goes on.
+func TestNotLetIn(t *testing.T) {
+	for _, method := range []string{"POST", "PATCH", "HEAD"} {
+		h := newHeadquarters(t, true)
+		h.spoil = []spoiler{answer("PATCH", 1, 503), answer(method, 1, 401)}
+		if method == "PATCH" {
+			h.spoil = h.spoil[1:]
+		}
+		c, tr := newCall(5000), connect(t, h, tus.Options{})
+		var refused *uplink.RefusedError
+		var receipt string
+		for n := 0; receipt == "" && n < 5; n++ {
+			var err error
+			if receipt, err = tr.Deliver(t.Context(), c.file()); errors.As(err, &refused) {
+				t.Errorf("401 to %s: %v", method, err)
+			}
+		}
+		if posts := h.count("POST"); receipt == "" || posts > 2 || method != "POST" && posts != 1 {
+			t.Errorf("401 to %s: receipt %q, %d uploads begun", method, receipt, posts)
+		}
 	}
 }
 

@@ -272,9 +272,9 @@ func (u *upload) failed(r *reply) error {
 			return u.refuse(fmt.Sprintf("the bytes arrived %d times with another SHA-256 than the manifest's", maxMismatches))
 		}
 		return u.forget()
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestEntityTooLarge:
+	case http.StatusForbidden, http.StatusRequestEntityTooLarge:
 		return u.refuse(fmt.Sprintf("%d %s%s", r.status, http.StatusText(r.status), r.reason()))
-	default:
+	default: // 401 too: it is the recorder that is not let in, or a headquarters whose clock is wrong, and no fault of the call
 		return r.err()
 	}
 }
