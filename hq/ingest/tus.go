@@ -43,7 +43,7 @@ func openTus(in *Ingest, dir string) (*tus, error) {
 	composer := handler.NewStoreComposer()
 	composer.UseCore(uploads{s})
 	composer.UseLengthDeferrer(uploads{s}) // a call in progress
-	composer.UseLocker(memorylocker.New())
+	composer.UseLocker(locker{memorylocker.New()})
 	h, err := handler.NewHandler(handler.Config{
 		StoreComposer:             composer,
 		BasePath:                  wire.PathCalls,

@@ -2,6 +2,7 @@ package tus_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/tls"
@@ -74,7 +75,7 @@ func newHeadquarters(t *testing.T, http2 bool) *headquarters {
 func (h *headquarters) routes() http.Handler {
 	composer := handler.NewStoreComposer()
 	filestore.New(h.dir).UseIn(composer)
-	memorylocker.New().UseIn(composer)
+	composer.UseLocker(patient{memorylocker.New()})
 	tusd, err := handler.NewHandler(handler.Config{
 		BasePath: wire.PathCalls, StoreComposer: composer, DisableDownload: true, DisableTermination: true,
 		Logger:                           expslog.New(expslog.NewTextHandler(io.Discard, nil)),
@@ -255,3 +256,21 @@ func (c *cutConn) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// patient is a locker that waits for whoever has a lock, and does not ask him for it: how tusd takes an upload over from
+// another request races with that one's beginning. Here a request's end is always near.
+type patient struct{ handler.Locker }
+
+// NewLock implements handler.Locker.
+func (p patient) NewLock(id string) (handler.Lock, error) {
+	inner, err := p.Locker.NewLock(id)
+	return patientLock{inner}, err
+}
+
+type patientLock struct{ inner handler.Lock }
+
+// Lock implements handler.Lock.
+func (l patientLock) Lock(ctx context.Context, _ func()) error { return l.inner.Lock(ctx, func() {}) }
+
+// Unlock implements handler.Lock.
+func (l patientLock) Unlock() error { return l.inner.Unlock() }
