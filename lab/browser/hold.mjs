@@ -6,10 +6,8 @@
 // It saves hold-on.png (or off), the same dark and on a phone, and the page of recorders, in OUTDIR and prints one line of JSON. It
 // fails (exit code 1, with "error" in the JSON) where the page does not say so afterwards, where something is wider than a
 // phone, or where the browser's console shows an error.
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { chromium } from 'playwright-core'
+import { phone, session } from './session.mjs'
 
 const [url, user, password, out, call, what, reason] = process.argv.slice(2)
 if (!reason) {
@@ -17,41 +15,11 @@ if (!reason) {
   process.exit(2)
 }
 
-const flags = [
-  '--no-sandbox', '--headless', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
-]
 const desktop = { width: 1280, height: 1000 }
-const phone = { width: 390, height: 844 }
-
-const profile = await mkdtemp(join(tmpdir(), 'linekeeper-browser-'))
-await mkdir(out, { recursive: true })
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath: '/usr/bin/chromium', args: flags, ignoreHTTPSErrors: true, viewport: desktop,
-})
-const complaints = []
 const result = { call, what }
-try {
-  await hold(await browser.newPage())
-} catch (error) {
-  result.error = error.message
-} finally {
-  await browser.close()
-  await rm(profile, { recursive: true, force: true })
-}
-if (!result.error && complaints.length > 0) result.error = `the browser complains: ${complaints.join('; ')}`
-console.log(JSON.stringify(result))
-process.exit(result.error ? 1 : 0)
+await session({ url, user, password, out, desktop, result }, hold)
 
 async function hold(page) {
-  page.setDefaultTimeout(20_000)
-  page.on('console', (message) => { if (message.type() === 'error') complaints.push(message.text()) })
-  page.on('pageerror', (error) => complaints.push(error.message))
-
-  await page.goto(url)
-  await page.fill('#user', user)
-  await page.fill('#password', password)
-  await Promise.all([page.waitForURL((to) => !to.pathname.startsWith('/login')), page.click('form.login button')])
   await page.goto(new URL(`/calls/${call}`, url).href)
 
   for (let presses = 0; !(await page.evaluate(() => document.activeElement.id === 'why')); presses++) {

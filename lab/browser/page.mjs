@@ -5,10 +5,8 @@
 // It saves list.png, call.png, list-phone.png and call-phone.png in OUTDIR and prints one line of JSON. It fails (exit
 // code 1, with "error" in the JSON) where the audio does not advance, is not as long as the page says, or where the
 // browser's console shows an error, which a violation of the content security policy is too.
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { chromium } from 'playwright-core'
+import { phone, session } from './session.mjs'
 
 const [url, user, password, out, wanted] = process.argv.slice(2)
 if (!out) {
@@ -16,42 +14,11 @@ if (!out) {
   process.exit(2)
 }
 
-const flags = [
-  '--no-sandbox', '--headless', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync',
-]
 const desktop = { width: 1280, height: 860 }
-const phone = { width: 390, height: 844 }
-
-const profile = await mkdtemp(join(tmpdir(), 'linekeeper-browser-'))
-await mkdir(out, { recursive: true })
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath: '/usr/bin/chromium', args: flags, ignoreHTTPSErrors: true, viewport: desktop,
-})
-const complaints = []
 const result = { url }
-try {
-  await look(await browser.newPage())
-} catch (error) {
-  result.error = error.message
-} finally {
-  await browser.close()
-  await rm(profile, { recursive: true, force: true })
-}
-if (!result.error && complaints.length > 0) result.error = `the browser complains: ${complaints.join('; ')}`
-console.log(JSON.stringify(result))
-process.exit(result.error ? 1 : 0)
+await session({ url, user, password, out, desktop, result }, look)
 
 async function look(page) {
-  page.setDefaultTimeout(20_000)
-  page.on('console', (message) => { if (message.type() === 'error') complaints.push(message.text()) })
-  page.on('pageerror', (error) => complaints.push(error.message))
-
-  await page.goto(url)
-  await page.fill('#user', user)
-  await page.fill('#password', password)
-  await Promise.all([page.waitForURL((to) => !to.pathname.startsWith('/login')), page.click('form.login button')])
-
   const row = wanted ? `#call-${wanted}` : 'tr.call:has([data-play])'
   await page.waitForSelector(row)
   result.calls = await page.locator('tr.call').count()
