@@ -1,9 +1,13 @@
 package ingest
 
 import (
+	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -34,3 +38,35 @@ func TestDeadlineOfAResponseThatIsOver(t *testing.T) {
 		}
 	}
 }
+
+// TestLockIsAskedForOnceTheBodyIsRead: before, tusd's own way to end a request races with how it begins.
+func TestLockIsAskedForOnceTheBodyIsRead(t *testing.T) {
+	asked := make(chan struct{})
+	serveWhile(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var inner recordedLock
+		if err := (lockOf{&inner}).Lock(r.Context(), func() { close(asked) }); err != nil {
+			t.Fatal(err)
+		}
+		inner.release() // as another request does, which wants the upload
+		runtime.Gosched()
+		select {
+		case <-asked:
+			t.Error("asked for the lock before the body was read")
+		default:
+		}
+		if _, err := io.ReadAll(r.Body); err != nil {
+			t.Error(err)
+		}
+		<-asked
+	}), httptest.NewRecorder(), httptest.NewRequest(http.MethodPatch, "/", strings.NewReader("bytes")))
+}
+
+// recordedLock is a lock that nobody else wants; it keeps how its holder is asked for it.
+type recordedLock struct{ release func() }
+
+func (l *recordedLock) Lock(_ context.Context, release func()) error {
+	l.release = release
+	return nil
+}
+
+func (*recordedLock) Unlock() error { return nil }
